@@ -1,0 +1,2 @@
+//! parlor: a chat room engine that speaks Socket.IO.
+pub mod net;

@@ -1,0 +1,81 @@
+//! The seam between the engine and a network.
+//!
+//! Only *making* connections is abstract: once made, a connection is any
+//! [`AsyncRead`] + [`AsyncWrite`]. Time needs no seam, since drivers use tokio's
+//! clock, which a simulation pauses. Real sockets are implemented here;
+//! simulated ones live with the simulation.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A byte stream to one peer.
+///
+/// `Send` is asked for by what later carries HTTP on the same stream; the
+/// engine itself never moves a stream to another thread.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
+
+/// Accepts connections.
+pub trait Listener: 'static {
+    /// The stream of an accepted connection.
+    type Io: Stream;
+
+    /// Waits for the next connection.
+    ///
+    /// # Errors
+    ///
+    /// An error concerns one connection that could not be accepted (no
+    /// descriptors left, reset before accept). The caller goes on accepting,
+    /// after a pause.
+    ///
+    /// # Cancel safety
+    ///
+    /// No connection is lost when the future is dropped before it is ready.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, SocketAddr)>>;
+}
+
+/// Opens connections to one server.
+pub trait Dialer: Clone + 'static {
+    /// The stream of an opened connection.
+    type Io: Stream;
+
+    /// Opens one connection.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the network says: refused, unreachable, out of ports.
+    fn dial(&self) -> impl Future<Output = io::Result<Self::Io>>;
+}
+
+impl Listener for TcpListener {
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, address) = Self::accept(self).await?;
+        // A broadcast is one write per member: waiting to merge it with the
+        // next one would only add latency.
+        stream.set_nodelay(true)?;
+        Ok((stream, address))
+    }
+}
+
+/// Opens TCP connections to one address.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpDialer {
+    /// The server's address.
+    pub server: SocketAddr,
+}
+
+impl Dialer for TcpDialer {
+    type Io = TcpStream;
+
+    async fn dial(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(self.server).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
