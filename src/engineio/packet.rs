@@ -62,21 +62,19 @@ impl<'a> Packet<'a> {
     pub fn decode(text: &'a str) -> Result<Self, DecodeError> {
         let kind = text.chars().next().ok_or(DecodeError::Empty)?;
         let data = &text[kind.len_utf8()..];
-        let packet = match kind {
-            '0' => Self::Open(data),
-            '1' => Self::Close,
-            '2' => Self::Ping(data),
-            '3' => Self::Pong(data),
-            '4' => Self::Message(data),
-            '5' => Self::Upgrade,
-            '6' => Self::Noop,
-            unknown => return Err(DecodeError::UnknownType(unknown)),
+        let bare = |packet| match data.len() {
+            0 => Ok(packet),
+            len_bytes => Err(DecodeError::UnexpectedData { kind, len_bytes }),
         };
-        match packet {
-            Self::Close | Self::Noop | Self::Upgrade if !data.is_empty() => {
-                Err(DecodeError::UnexpectedData { kind, len_bytes: data.len() })
-            }
-            packet => Ok(packet),
+        match kind {
+            '0' => Ok(Self::Open(data)),
+            '1' => bare(Self::Close),
+            '2' => Ok(Self::Ping(data)),
+            '3' => Ok(Self::Pong(data)),
+            '4' => Ok(Self::Message(data)),
+            '5' => bare(Self::Upgrade),
+            '6' => bare(Self::Noop),
+            unknown => Err(DecodeError::UnknownType(unknown)),
         }
     }
 
