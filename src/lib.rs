@@ -1,4 +1,5 @@
 //! parlor: a chat room engine that speaks Socket.IO.
+pub mod client;
 pub mod engineio;
 pub mod net;
 pub mod socketio;
