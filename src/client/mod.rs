@@ -46,3 +46,6 @@ pub use random::Random;
 pub use reason::{CloseReason, ProtocolError};
 pub use scratch::Scratch;
 pub use session::{Event, Handler, Phases, Session};
+
+#[cfg(test)]
+mod testing;

@@ -291,3 +291,6 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
