@@ -6,6 +6,11 @@ import { soon } from "./peer.mjs";
 
 const ids = (members) => members.map(({ id }) => id).sort();
 
+/** Keeps the server busy for a moment, so that what `peer` emits next piles up. */
+function busy(peer) {
+  for (let number = 0; number < 50; number += 1) peer.socket.emit("echo", number);
+}
+
 /** Takes notices of `room` off `watcher` until `count` changes have come. */
 async function changes(watcher, room, count) {
   const seen = [];
@@ -134,6 +139,25 @@ export async function a_watching_member_sees_itself_come_and_go(world) {
   assert.deepEqual(await changes(peer, room, 1), [["+", peer.id]]);
   await peer.ok("leave", room);
   assert.deepEqual(await changes(peer, room, 1), [["-", peer.id]]);
+}
+
+export async function what_the_list_shows_is_not_announced_again(world) {
+  const room = world.room();
+  const [steady, peer] = [await world.peer(), await world.peer()];
+  await steady.ok("watch", room);
+  for (let round = 0; round < 10; round += 1) {
+    // Behind other work, so that join and watch are likely handled in one tick.
+    busy(peer);
+    peer.socket.emit("join", room);
+    assert.deepEqual(ids((await peer.ok("watch", room)).members), [peer.id]);
+    await peer.quiet();
+    busy(peer);
+    peer.socket.emit("leave", room);
+    await peer.ok("unwatch", room);
+    assert.deepEqual(await changes(peer, room, 1), [["-", peer.id]]);
+    await peer.quiet();
+    assert.deepEqual(await changes(steady, room, 2), [["+", peer.id], ["-", peer.id]]);
+  }
 }
 
 export async function unwatch_ends_the_notices(world) {
