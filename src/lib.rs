@@ -1,2 +1,5 @@
 //! parlor: a chat room engine that speaks Socket.IO.
+pub mod engineio;
 pub mod net;
+pub mod socketio;
+pub mod websocket;
