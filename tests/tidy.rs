@@ -53,8 +53,7 @@ fn impure(file: &Source) -> Vec<String> {
         };
         // A variable may be called `now`; a function of a clock may not be called.
         let names = path.split("::").skip(1).any(|part| IMPURE_NAMES.contains(&part));
-        !SHARED_VALUES.iter().any(|value| begins(value))
-            && (names || IMPURE.iter().any(|prefix| begins(prefix)))
+        !SHARED_VALUES.iter().any(&begins) && (names || IMPURE.iter().any(&begins))
     };
     paths(&file.production)
         .into_iter()
