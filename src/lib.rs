@@ -3,3 +3,6 @@ pub mod engineio;
 pub mod net;
 pub mod socketio;
 pub mod websocket;
+
+#[cfg(test)]
+mod mutation;

@@ -469,4 +469,6 @@ fn is_whitespace(character: char) -> bool {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
