@@ -6,6 +6,8 @@ use super::*;
 use crate::mutation::{mutate_text, mutations};
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
     #[test]
     fn scanner_agrees_with_serde_json(json in json(), damage in mutations()) {
         agrees_with_serde_json(&mutate_text(&json, &damage))?;

@@ -106,6 +106,101 @@ fn error_says_where() {
     }
 }
 
+#[test]
+fn what_is_no_json_is_refused_as_serde_json_does() {
+    for text in [
+        "",
+        " ",
+        "01",
+        "-01",
+        "00",
+        "-",
+        "+1",
+        ".5",
+        "1.",
+        "1.e1",
+        "1e",
+        "1e+",
+        "0x1",
+        "1_0",
+        "Infinity",
+        "NaN",
+        "tru",
+        "truee",
+        "True",
+        "nul",
+        "'a'",
+        "\"",
+        "\"\\\"",
+        "\"\\a\"",
+        "\"\\u12g4\"",
+        "\"\\u12\"",
+        "\"\\u+123\"",
+        "\"\n\"",
+        "\"\0\"",
+        "\"\u{1f}\"",
+        "[",
+        "]",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,]",
+        "[1 2]",
+        "[1}",
+        "{",
+        "}",
+        "{1:2}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{\"a\" 1}",
+        "{\"a\":1]",
+        "{,}",
+        "{\"a\":1 \"b\":2}",
+        "[{]}",
+        "[[]",
+        "{\"a\":[}",
+        "1 2",
+        "[] []",
+        "\u{c}1",
+        "\u{a0}1",
+        "1\u{b}",
+        "\u{feff}1",
+        "[1]\0",
+        "/**/1",
+        "{a:1}",
+        "{\"_placeholder\":truex}",
+        "{\"num\":01}",
+    ] {
+        assert!(scan(text, 128).is_err(), "{text:?}");
+        assert!(serde_json::from_str::<&serde_json::value::RawValue>(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn what_is_odd_json_is_accepted_as_serde_json_does() {
+    for text in [
+        "0",
+        "-0",
+        "1e999",
+        "1E-9",
+        "0.0e+00",
+        "123456789012345678901234567890",
+        "\"\u{7f}\"",
+        "\"\\ud800\"",
+        "\"\\udc00\\ud800\"",
+        "\"\\u0000\"",
+        "{\"\":1,\"\":2}",
+        "[[],{}]",
+        "\t1\r\n",
+        "\"é😀\"",
+        "\"\u{2028}\"",
+    ] {
+        assert!(scan(text, 128).is_ok(), "{text:?}");
+        assert!(serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok(), "{text:?}");
+    }
+}
+
 /// CVE-2020-36049 and its like: a megabyte that makes a parser work for long.
 /// Were one of these quadratic, this test would run for minutes.
 #[test]
