@@ -1,3 +1,5 @@
+//! Property tests of the packet decoder: sound, damaged and arbitrary messages.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};

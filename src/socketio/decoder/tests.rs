@@ -1,3 +1,6 @@
+//! Tables for the packet decoder: one for each rule of the specification, of
+//! our policy for malformed input, and for each advisory that concerns it.
+
 use std::borrow::Cow;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Property tests of the scanner; `serde_json` is the second opinion.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::value::RawValue;

@@ -1,3 +1,5 @@
+//! Tables for the scanner: limits, placeholders, corners of JSON, hostile input.
+
 use super::*;
 
 const MEGABYTE: usize = 1 << 20;

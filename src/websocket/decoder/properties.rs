@@ -1,3 +1,5 @@
+//! Property tests of the frame decoder: cut, damaged and arbitrary streams.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

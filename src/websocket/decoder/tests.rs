@@ -1,3 +1,6 @@
+//! Tables for the frame decoder: one for each rule of RFC 6455 that a peer may
+//! break, and for each advisory that concerns it.
+
 use super::*;
 use crate::websocket::{encode, encode_close};
 

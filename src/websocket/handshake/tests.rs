@@ -1,3 +1,5 @@
+//! Tables and property tests of the opening handshake.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
