@@ -154,6 +154,8 @@ fn floor_cost(in_flight: usize, messages: usize, frame_bytes: usize) -> Cost {
             done += count;
         }
         report.send(cpu_ns(gettid()) - before).expect("awaited");
+        // Not closed before the last message has been read.
+        senders
     });
     pin(1);
     let mut peers = Peers::adopt(receivers);
@@ -167,6 +169,6 @@ fn floor_cost(in_flight: usize, messages: usize, frame_bytes: usize) -> Cost {
         }
     }
     let spent = result.recv_timeout(Duration::from_secs(10)).expect("the sender is done");
-    worker.join().expect("the sender ends");
+    drop(worker.join().expect("the sender ends"));
     Cost { cpu_us_per_delivery: spent as f64 / 1e3 / heard as f64, frame_bytes }
 }
