@@ -157,82 +157,76 @@ fn wrong_requests_get_the_errors_of_a_node_server() {
 #[test]
 fn what_is_no_upgrade_is_refused() {
     let server = Server::start(&[]);
-    let many =
-        |count: usize| (0..count).map(|number| format!("X-{number}: x\r\n")).collect::<String>();
-    let get = |rest: &str| format!("GET {TARGET} HTTP/1.1\r\n{rest}\r\n").into_bytes();
-    let upgrade = UPGRADE.concat();
-    for (name, bytes, statuses) in [
-        ("no key", upgrade_with("Sec-WebSocket-Key", "").into_bytes(), &[400][..]),
-        (
-            "short key",
-            upgrade_with("Sec-WebSocket-Key", "Sec-WebSocket-Key: c2hvcnQ=\r\n").into_bytes(),
-            &[400],
-        ),
-        (
-            "a key that is no base64",
-            upgrade_with("Sec-WebSocket-Key", "Sec-WebSocket-Key: !\r\n").into_bytes(),
-            &[400],
-        ),
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\n{}\r\n", UPGRADE.concat());
+    for (name, request, statuses) in [
+        ("no key", upgrade_with("Sec-WebSocket-Key", ""), &[400][..]),
+        ("short key", upgrade_with("Sec-WebSocket-Key", "Sec-WebSocket-Key: c2hvcnQ=\r\n"), &[400]),
+        ("no base64", upgrade_with("Sec-WebSocket-Key", "Sec-WebSocket-Key: !\r\n"), &[400]),
         (
             "version 12",
-            upgrade_with("Sec-WebSocket-Version", "Sec-WebSocket-Version: 12\r\n").into_bytes(),
+            upgrade_with("Sec-WebSocket-Version", "Sec-WebSocket-Version: 12\r\n"),
             &[400, 426],
         ),
-        ("no version", upgrade_with("Sec-WebSocket-Version", "").into_bytes(), &[400, 426]),
-        ("another upgrade", upgrade_with("Upgrade", "Upgrade: h2c\r\n").into_bytes(), &[400]),
-        ("no upgrade", upgrade_with("Upgrade", "").into_bytes(), &[400]),
-        ("no connection", upgrade_with("Connection", "").into_bytes(), &[400]),
-        ("another path", format!("GET /nothing HTTP/1.1\r\n{upgrade}\r\n").into_bytes(), &[404]),
-        (
-            "a path below",
-            format!("GET /socket.io/deeper?EIO=4&transport=websocket HTTP/1.1\r\n{upgrade}\r\n")
-                .into_bytes(),
-            &[404],
-        ),
-        (
-            "header flood: many (CVE-2024-37890)",
-            get(&format!("{upgrade}{}", many(2000))),
-            &[400, 431],
-        ),
-        ("header flood: 101", get(&many(101)), &[400, 431]),
-        (
-            "header flood: long (CVE-2023-43669)",
-            get(&format!("X: {}\r\n", "x".repeat(1 << 20))),
-            &[400, 431],
-        ),
-        (
-            "header flood: a long target",
-            format!("GET /{} HTTP/1.1\r\n", "x".repeat(1 << 20)).into_bytes(),
-            &[400, 414, 431],
-        ),
-        ("header flood: a long name", get(&format!("{}: x\r\n", "x".repeat(1 << 20))), &[400, 431]),
-        ("no HTTP", b"garbage\r\n\r\n".to_vec(), &[400]),
-        ("another protocol", b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec(), &[400]),
-        ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), &[400]),
-        ("binary", vec![0xff; 4096], &[400]),
-        ("NUL", vec![0; 4096], &[400]),
-        ("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), &[400]),
-        ("HTTP/9.9", b"GET / HTTP/9.9\r\n\r\n".to_vec(), &[400]),
-        ("a header without a colon", get("nonsense\r\n"), &[400]),
-        ("a NUL in a header", get("X: a\0b\r\n"), &[400]),
-        (
-            "a bad escape (CVE-2023-31125)",
-            format!("GET /socket.io/?EIO=%zz&transport=%ff%fe HTTP/1.1\r\n{upgrade}\r\n")
-                .into_bytes(),
-            &[400],
-        ),
-        (
-            "a target that is no path",
-            format!("GET http://[::1/?EIO=4 HTTP/1.1\r\n{upgrade}\r\n").into_bytes(),
-            &[400, 404],
-        ),
+        ("no version", upgrade_with("Sec-WebSocket-Version", ""), &[400, 426]),
+        ("another upgrade", upgrade_with("Upgrade", "Upgrade: h2c\r\n"), &[400]),
+        ("no upgrade", upgrade_with("Upgrade", ""), &[400]),
+        ("no connection", upgrade_with("Connection", ""), &[400]),
+        ("another path", get("/nothing"), &[404]),
+        ("a path below", get("/socket.io/deeper?EIO=4&transport=websocket"), &[404]),
+        ("a bad escape (CVE-2023-31125)", get("/socket.io/?EIO=%zz&transport=%ff%fe"), &[400]),
+        ("a target that is no path", get("http://[::1/?EIO=4"), &[400, 404]),
     ] {
-        let mut wire = Wire::dial(server.address);
-        wire.send(&bytes);
-        let response = wire.response();
-        assert!(statuses.contains(&response.status), "{name}: {}", response.head);
+        let status = status(&server, request.as_bytes());
+        assert!(statuses.contains(&status), "{name}: {status}");
     }
     server.serves();
+}
+
+#[test]
+fn a_flood_of_headers_is_refused() {
+    let server = Server::start(&[]);
+    let get = |headers: &str| format!("GET {TARGET} HTTP/1.1\r\n{}{headers}\r\n", UPGRADE.concat());
+    let many =
+        |count: usize| (0..count).map(|number| format!("X-{number}: x\r\n")).collect::<String>();
+    let long = "x".repeat(1 << 20);
+    for (name, request, statuses) in [
+        ("many (CVE-2024-37890)", get(&many(2000)), &[400, 431][..]),
+        ("one hundred and one", get(&many(101)), &[400, 431]),
+        ("a long one (CVE-2023-43669)", get(&format!("X: {long}\r\n")), &[400, 431]),
+        ("a long name", get(&format!("{long}: x\r\n")), &[400, 431]),
+        ("a long target", format!("GET /{long} HTTP/1.1\r\n"), &[400, 414, 431]),
+        ("a long method", long, &[400, 431]),
+    ] {
+        let status = status(&server, request.as_bytes());
+        assert!(statuses.contains(&status), "{name}: {status}");
+    }
+    server.serves();
+}
+
+#[test]
+fn what_is_no_http_is_refused() {
+    let server = Server::start(&[]);
+    for (name, bytes) in [
+        ("words", &b"garbage\r\n\r\n"[..]),
+        ("another protocol", b"SSH-2.0-OpenSSH_9.9\r\n\r\n"),
+        ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+        ("binary", &[0xff; 4096]),
+        ("NUL", &[0; 4096]),
+        ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        ("HTTP/9.9", b"GET / HTTP/9.9\r\n\r\n"),
+        ("a header without a colon", b"GET / HTTP/1.1\r\nnonsense\r\n\r\n"),
+        ("a NUL in a header", b"GET / HTTP/1.1\r\nX: a\0b\r\n\r\n"),
+    ] {
+        assert_eq!(status(&server, bytes), 400, "{name}");
+    }
+    server.serves();
+}
+
+/// The status of the answer to these bytes, behind which the server closes.
+fn status(server: &Server, bytes: &[u8]) -> u16 {
+    let mut wire = Wire::dial(server.address);
+    wire.send(bytes);
+    wire.response().status
 }
 
 #[test]

@@ -189,6 +189,11 @@ fn attachments_are_announced_and_used_exactly_once() {
         ("num is null", with_binary(&odd("null"), 1), 1002),
         ("num is huge", with_binary(&odd("18446744073709551616"), 1), 1002),
         ("no num", with_binary(&event("1", ",{\"_placeholder\":true}"), 1), 1002),
+        (
+            "a placeholder without binary",
+            text("42[\"echo\",{\"_placeholder\":true,\"num\":0}]"),
+            1002,
+        ),
         ("no placeholder", with_binary(&event("1", ""), 1), 1002),
         ("one placeholder for two", with_binary(&event("2", &placeholders(1)), 2), 1002),
         ("two placeholders for one", with_binary(&event("1", &placeholders(1).repeat(2)), 1), 1002),
@@ -254,13 +259,13 @@ fn what_only_looks_odd_is_served() {
         "4377[\"an ack that nobody awaits\"]",
         "439007199254740992[]",
         "3",
-        "42 [ \"nobody\" , { \"a\" : [ ] } ] ",
-        "42[\"placeholders without binary are data\",{\"_placeholder\":true,\"num\":0}]",
+        "42[ \"nobody\" , { \"a\" : [ ] } ] ",
         "42[\"\\u0000\\ud83c\\udf0d\"]",
         "42/,[\"the namespace may be written out\"]",
     ] {
         wire.send_text(packet);
-        wire.echoes(&format!("after {}", packet.len()));
+        wire.send_text("421[\"echo\",\"next\"]");
+        assert_eq!(wire.next(), Seen::Text("431[\"next\"]".to_owned()), "after {packet}");
     }
     for _ in 0..20 {
         wire.send(&with_binary("451-[\"nobody listens\",{\"_placeholder\":true,\"num\":0}]", 1));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::client::{Seen, Wire};
+use crate::process::{PATIENCE, now};
 use crate::server::Server;
 
 /// How long the server may take to end.
@@ -18,10 +19,12 @@ fn a_signal_ends_the_server_and_clients_see_it() {
         let mut halfway = Wire::dial(server.address);
         halfway.send(b"GET /socket.io/?EIO=4");
         let _nowhere = Wire::open(server.address);
+        let signalled = now();
         server.process.signal(signal);
-        let status = server.process.wait(STOP_MAX);
-        let status = status.unwrap_or_else(|| panic!("{signal}: still there after {STOP_MAX:?}"));
+        let status = server.process.wait(PATIENCE).expect("a signal ends it");
+        let took = signalled.elapsed();
         assert!(status.success(), "{signal}: {status}");
+        assert!(took <= STOP_MAX, "{signal}: it took {took:?} to end");
         for client in &mut clients {
             // A disconnect packet may come first, as Node sends it.
             let mut seen = client.next();
