@@ -389,6 +389,7 @@ impl Hub {
 /// WebSocket close codes (RFC 6455, section 7.4.1).
 const NORMAL_CLOSURE: u16 = 1000;
 const PROTOCOL_ERROR: u16 = 1002;
+const TOO_BIG: u16 = 1009;
 
 /// How much a hub holds; all zero when everybody has gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
