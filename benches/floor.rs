@@ -79,7 +79,8 @@ fn parlor_cost(in_flight: usize, messages: usize) -> Cost {
     let shard = thread::spawn(move || {
         pin(0);
         started.send(gettid()).expect("awaited");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let app = chat::app(vec!["/".to_owned()], "bench".to_owned());
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
@@ -144,7 +145,8 @@ fn floor_cost(in_flight: usize, messages: usize, frame_bytes: usize) -> Cost {
         let before = cpu_ns(gettid());
         let mut done = 0;
         while done < messages {
-            let count = std::io::Read::read(&mut &control, &mut wanted).expect("the speaker speaks");
+            let count =
+                std::io::Read::read(&mut &control, &mut wanted).expect("the speaker speaks");
             for _ in 0..count {
                 for sender in &senders {
                     let sent = rustix::net::send(sender, &frame, rustix::net::SendFlags::NOSIGNAL);
