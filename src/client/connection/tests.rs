@@ -1,3 +1,5 @@
+//! The connection on streams with little room, and on a clock that is paused.
+
 use std::time::Duration;
 
 use tokio::io::{DuplexStream, duplex};

@@ -1,3 +1,5 @@
+//! The client that comes back, against scripted servers on a clock that is paused.
+
 use std::cell::{Cell, RefCell};
 use std::io;
 
