@@ -31,7 +31,7 @@
 //!
 //! * pure (bytes, events and `now` in; bytes and actions out): [`room`],
 //!   [`engineio`], [`socketio`], [`websocket`], [`hub`]
-//! * drivers (they await): [`net`], [`shard`], [`app`], [`server`]
+//! * drivers (they await): [`net`], [`shard`], [`app`], [`server`], [`client`]
 //! * an application: [`chat`]
 //!
 //! # Invariants
@@ -56,9 +56,14 @@ pub mod app;
 
 pub mod server;
 
+pub mod client;
+
 pub mod chat;
 
 pub use app::{Ack, Admission, Io, Namespace, Raw, Refusal, Socket};
 pub use hub::{Accepted, Limits, Reason, Step};
 pub use server::{Config, ServeError, run_shard, serve};
 pub use shard::Witness;
+
+#[cfg(test)]
+mod mutation;

@@ -147,12 +147,13 @@ impl<S: Stream> Connection<S> {
     /// handled before it.
     fn receive(&mut self, cx: &mut Context<'_>, mut bytes: &mut [u8]) {
         let max = self.shard.config.limits.max_payload;
-        while !bytes.is_empty() && self.shard.core.closing(self.conn).is_none() {
+        while self.shard.core.closing(self.conn).is_none() {
             let taken = match self.decoder.decode(bytes, max) {
-                Ok((taken, message)) => {
-                    if let Some(message) = message {
-                        handle(&self.shard, self.conn, message);
-                    }
+                // All is taken, also when nothing was left: the decoder has
+                // freed what the last message lay in.
+                Ok((_, None)) => return,
+                Ok((taken, Some(message))) => {
+                    handle(&self.shard, self.conn, message);
                     taken
                 }
                 Err(error) => {
