@@ -16,6 +16,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use parlor::websocket::{Opcode, encode};
 use parlor::{Config, chat, run_shard};
 use peers::{Peers, message_packet};
 use rustix::thread::{CpuSet, Pid, gettid, sched_setaffinity};
@@ -56,6 +57,13 @@ fn main() {
     }
 }
 
+/// A frame as a server sends it.
+fn text_frame(text: &str) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode(Opcode::Text, &[text.as_bytes()], None, &mut frame);
+    frame
+}
+
 fn pin(core: usize) {
     let mut cores = CpuSet::new();
     cores.set(core);
@@ -79,7 +87,8 @@ fn parlor_cost(in_flight: usize, messages: usize) -> Cost {
     let shard = thread::spawn(move || {
         pin(0);
         started.send(gettid()).expect("awaited");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let app = chat::app(vec!["/".to_owned()], "bench".to_owned());
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
@@ -139,12 +148,13 @@ fn floor_cost(in_flight: usize, messages: usize, frame_bytes: usize) -> Cost {
     let worker = thread::spawn(move || {
         pin(0);
         let control = senders.remove(0);
-        let frame = peers::text_frame(&"x".repeat(frame_bytes - 4));
+        let frame = text_frame(&"x".repeat(frame_bytes - 4));
         let mut wanted = [0; 16];
         let before = cpu_ns(gettid());
         let mut done = 0;
         while done < messages {
-            let count = std::io::Read::read(&mut &control, &mut wanted).expect("the speaker speaks");
+            let count =
+                std::io::Read::read(&mut &control, &mut wanted).expect("the speaker speaks");
             for _ in 0..count {
                 for sender in &senders {
                     let sent = rustix::net::send(sender, &frame, rustix::net::SendFlags::NOSIGNAL);

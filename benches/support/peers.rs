@@ -36,7 +36,13 @@ impl Peers {
             stream.set_nodelay(true).expect("a TCP socket");
             let mut request = Vec::new();
             let target = "/socket.io/?EIO=4&transport=websocket";
-            parlor::websocket::encode_request(&server.to_string(), target, [7; 16], &[], &mut request);
+            parlor::websocket::encode_request(
+                &server.to_string(),
+                target,
+                [7; 16],
+                &[],
+                &mut request,
+            );
             request.extend(masked("40"));
             request.extend(&join);
             stream.write_all(&request).expect("the server reads");
@@ -56,7 +62,13 @@ impl Peers {
             epoll::add(&epoll, stream, data, epoll::EventFlags::IN).expect("a stream");
         }
         let streams = streams.into_iter().map(|stream| (stream, Counter::default())).collect();
-        Self { streams, epoll, events: Vec::with_capacity(256), buffer: vec![0; 1 << 16], frame_bytes: 0 }
+        Self {
+            streams,
+            epoll,
+            events: Vec::with_capacity(256),
+            buffer: vec![0; 1 << 16],
+            frame_bytes: 0,
+        }
     }
 
     /// Lets one client say something that is encoded already.
@@ -131,13 +143,6 @@ impl Counter {
 pub(crate) fn message_packet(room: &str, body_bytes: usize) -> Vec<u8> {
     let body = "x".repeat(body_bytes);
     masked(&format!(r#"42["message",{{"room":"{room}","body":"{body}"}}]"#))
-}
-
-/// A frame as a server sends it.
-pub(crate) fn text_frame(text: &str) -> Vec<u8> {
-    let mut frame = Vec::new();
-    encode(Opcode::Text, &[text.as_bytes()], None, &mut frame);
-    frame
 }
 
 fn masked(text: &str) -> Vec<u8> {
