@@ -83,8 +83,7 @@ impl Accounting {
         if recipients > 0 && self.under_way.len() < UNDER_WAY_MAX {
             self.under_way.insert((message.client, message.number), recipients);
         }
-        self.checker
-            .observe(at_us, &Record::Sent { message: message.id(), room: RoomId(room) });
+        self.checker.observe(at_us, &Record::Sent { message: message.id(), room: RoomId(room) });
     }
 
     /// The server acknowledged a message.
@@ -96,8 +95,7 @@ impl Accounting {
     pub(crate) fn refused(&mut self, at_us: u64, message: Sent) {
         self.under_way.remove(&(message.client, message.number));
         let request = Request::Message { number: u64::from(message.number) };
-        self.checker
-            .observe(at_us, &Record::Refused { client: ClientId(message.client), request });
+        self.checker.observe(at_us, &Record::Refused { client: ClientId(message.client), request });
     }
 
     /// A message of this run arrived. Says whether every recipient has it now.

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 /// Drives a Socket.IO chat with many clients and reports true latencies and every lost, duplicated or reordered delivery.
 ///
 /// Without a URL, loadgen starts parlor's own server beside itself and measures that. All clients
 /// join their rooms first; then some speak and all listen, on a schedule that never waits for answers.
 #[derive(Clone, Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+#[command(version, args_conflicts_with_subcommands = true, disable_help_flag = true, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -94,6 +94,10 @@ pub(crate) struct Args {
     /// No progress on stderr.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    /// Print this help.
+    #[arg(short, long, action = ArgAction::HelpShort)]
+    help: Option<bool>,
 }
 
 const AFTER_HELP: &str = "\
@@ -130,11 +134,18 @@ pub(crate) fn parse<I: Iterator<Item = std::ffi::OsString>>(
     typed: I,
 ) -> Result<Args, (String, u8)> {
     Args::try_parse_from(typed).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            (error.render().ansi().to_string(), 0)
-        }
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => (rendered(&error), 0),
         _ => (one_line(&error), crate::EXIT_USAGE),
     })
+}
+
+fn rendered(help: &clap::Error) -> String {
+    let text = help.render();
+    if crate::takes_colours(&std::io::stdout()) {
+        text.ansi().to_string()
+    } else {
+        text.to_string()
+    }
 }
 
 /// clap explains itself over five lines; the first and the tip are what helps.

@@ -21,7 +21,13 @@ pub(crate) fn join(nonce: Nonce, room: u32) -> String {
 }
 
 /// Writes the arguments of a message into `json`, in place of what it held.
-pub(crate) fn write_message(json: &mut String, nonce: Nonce, bodies: &Bodies, room: u32, signature: Signature) {
+pub(crate) fn write_message(
+    json: &mut String,
+    nonce: Nonce,
+    bodies: &Bodies,
+    room: u32,
+    signature: Signature,
+) {
     json.clear();
     let body = bodies.body(signature.client, signature.number);
     let (room, id) = (nonce.room(room), nonce.sign(signature));
@@ -97,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_message_is_read_as_it_was_written() {
-        let (nonce, signature) = (Nonce::random(), Signature { client: 7, number: 3, intended_us: 5, sent_us: 9 });
+        let (nonce, signature) =
+            (Nonce::random(), Signature { client: 7, number: 3, intended_us: 5, sent_us: 9 });
         let bodies = Bodies::new(nonce, 40);
         let mut json = "what was there before".to_owned();
         write_message(&mut json, nonce, &bodies, 12, signature);
@@ -114,7 +121,8 @@ mod tests {
 
     #[test]
     fn an_altered_body_is_not_intact() {
-        let (nonce, signature) = (Nonce::random(), Signature { client: 0, number: 0, intended_us: 0, sent_us: 0 });
+        let (nonce, signature) =
+            (Nonce::random(), Signature { client: 0, number: 0, intended_us: 0, sent_us: 0 });
         let bodies = Bodies::new(nonce, 4);
         let body = bodies.body(0, 0).to_owned();
         for (json, intact) in [
@@ -144,7 +152,10 @@ mod tests {
             (Some(r#"{"ok":true,"members":3}"#), accepted(None)),
             (Some(r#"{"ok":true,"seq":17}"#), accepted(Some(17))),
             (Some(r#""done""#), accepted(None)),
-            (Some(r#"{"ok":false,"error":"not a member"}"#), Answer::Refused("not a member".to_owned())),
+            (
+                Some(r#"{"ok":false,"error":"not a member"}"#),
+                Answer::Refused("not a member".to_owned()),
+            ),
             (Some(r#"{"ok":false}"#), Answer::Refused("no reason given".to_owned())),
         ] {
             assert_eq!(Answer::read(argument), answer, "{argument:?}");

@@ -74,3 +74,7 @@ fn wait_for_end_of_stdin() {
     let mut ignored = [0; 64];
     while matches!(io::stdin().read(&mut ignored), Ok(1..)) {}
 }
+pub(crate) fn serve() -> io::Result<()> {
+    wait_for_end_of_stdin();
+    Ok(())
+}

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parlor::client::Scratch;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -25,7 +26,6 @@ use crate::recorder::{Phase, Recorder};
 use crate::report::{Clients, Deliveries, Messages, VIOLATIONS_MAX};
 use crate::resources;
 use crate::run::{Brief, Command, Event};
-use crate::schedule::Message;
 
 /// Connects under way at one time, of all threads. More would only queue in
 /// the server's backlog, and be measured there.
@@ -34,6 +34,9 @@ const CONNECTING_MAX: u32 = 256;
 /// Messages sent in one go when the schedule is behind, before whatever has
 /// arrived is read.
 const BURST_MAX: u32 = 32;
+
+/// How many kinds of errors are told apart: a server may invent as many as it likes.
+const ERROR_KINDS_MAX: usize = 100;
 
 /// How often a drain looks whether it is complete.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
@@ -67,12 +70,24 @@ pub(crate) struct Fleet {
     /// When this thread last woke from waiting for something to happen, on the
     /// run's clock: before that it was idle, and nothing lay readable.
     woken_us: Arc<AtomicU64>,
+    /// What every client tells the server alike.
+    pub(crate) connecting: Arc<parlor::client::Options>,
+    pub(crate) namespace: Arc<str>,
+    /// What is being read and written, for all clients.
+    pub(crate) scratch: Scratch,
 }
 
 /// What changes. Borrowed for one poll or one message, never over an await.
 pub(crate) struct State {
     /// By number; only this thread's are ever there.
     pub(crate) clients: Vec<Option<Box<Client>>>,
+    pub(crate) books: Books,
+}
+
+/// What was measured and counted so far.
+pub(crate) struct Books {
+    /// The Socket.IO id of each client, by number; empty before it is connected.
+    pub(crate) ids: Vec<Box<str>>,
     pub(crate) recorder: Recorder,
     pub(crate) accounting: Accounting,
     pub(crate) messages: Messages,
@@ -82,8 +97,6 @@ pub(crate) struct State {
     pub(crate) unanswered: u64,
     /// The arguments of the message being sent.
     pub(crate) json: String,
-    /// What is being read, for all clients.
-    pub(crate) scratch: Vec<u8>,
     /// All is measured; what happens now no longer counts.
     pub(crate) closed: bool,
 }
@@ -133,7 +146,7 @@ async fn gather(
     commands: &mut watch::Receiver<Command>,
 ) -> io::Result<()> {
     let options = &fleet.brief.options;
-    let connecting = Rc::new(Semaphore::new((CONNECTING_MAX / options.threads).max(1) as usize));
+    let connecting = Arc::new(Semaphore::new((CONNECTING_MAX / options.threads).max(1) as usize));
     let mut mine = 0;
     for client in (0..options.plan.clients).filter(|&client| fleet.is_mine(client)) {
         let due = fleet.brief.zero + options.plan.connects_at(client, options.ramp);
@@ -143,15 +156,15 @@ async fn gather(
             _ = commands.changed() => return Ok(()),
             permit = async {
                 alarm.wait_until(due).await?;
-                Ok(Rc::clone(&connecting).acquire_owned().await)
-            } => permit?.map_err(io::Error::other)?,
+                Arc::clone(&connecting).acquire_owned().await.map_err(io::Error::other)
+            } => permit?,
         };
         client::start(fleet, client, fleet.micros(due), permit);
         mine += 1;
     }
     loop {
         let settled = fleet.settled.notified();
-        let tally = fleet.state.borrow().tally;
+        let tally = fleet.state.borrow().books.tally;
         if tally.joined + tally.failed >= mine {
             return Ok(());
         }
@@ -185,7 +198,7 @@ async fn speak(
         if stopped_before(due, alarm, commands).await? {
             return Ok(());
         }
-        fleet.send(message, fleet.micros(due));
+        client::send(fleet, message, fleet.micros(due));
     }
     stopped_before(end, alarm, commands).await?;
     Ok(())
@@ -208,10 +221,7 @@ async fn stopped_before(
 async fn drain(fleet: &Fleet) {
     let deadline = Instant::now() + fleet.brief.options.drain;
     while Instant::now() < deadline {
-        let state = fleet.state.borrow();
-        let settled = state.accounting.is_settled() && state.unanswered == 0;
-        drop(state);
-        if settled {
+        if fleet.state.borrow().books.is_settled() {
             tokio::time::sleep(DUPLICATES_TIME).await;
             return;
         }
@@ -222,8 +232,9 @@ async fn drain(fleet: &Fleet) {
 impl Fleet {
     fn new(brief: Brief, thread: u32, woken_us: Arc<AtomicU64>) -> Self {
         let plan = &brief.options.plan;
-        let state = State {
-            clients: std::iter::repeat_with(|| None).take(plan.clients as usize).collect(),
+        let clients = plan.clients as usize;
+        let books = Books {
+            ids: vec![Box::default(); clients],
             recorder: Recorder::new(),
             accounting: Accounting::new(plan.rooms),
             messages: Messages::default(),
@@ -231,9 +242,10 @@ impl Fleet {
             errors: BTreeMap::new(),
             unanswered: 0,
             json: String::new(),
-            scratch: vec![0; client::SCRATCH_BYTES],
             closed: false,
         };
+        let state =
+            State { clients: std::iter::repeat_with(|| None).take(clients).collect(), books };
         Self {
             bodies: Bodies::new(brief.nonce, brief.options.session.body_bytes),
             rooms: plan.rooms_by_client(),
@@ -241,6 +253,9 @@ impl Fleet {
             state: RefCell::new(state),
             settled: Notify::new(),
             woken_us,
+            connecting: client::options(&brief),
+            namespace: brief.options.session.namespace.as_str().into(),
+            scratch: Scratch::default(),
             brief,
         }
     }
@@ -259,7 +274,7 @@ impl Fleet {
         since(self.brief.zero)
     }
 
-    fn micros(&self, at: Instant) -> u64 {
+    pub(crate) fn micros(&self, at: Instant) -> u64 {
         at.duration_since(self.brief.zero).as_micros() as u64
     }
 
@@ -269,50 +284,62 @@ impl Fleet {
         now_us.saturating_sub(self.woken_us.load(Ordering::Relaxed))
     }
 
-    /// Sends one message of the schedule.
-    fn send(&self, message: Message, intended_us: u64) {
-        let sent = client::send(self, message, intended_us);
-        if sent {
-            self.brief.counters.sent.count();
-        }
+    async fn tell(&self, event: Event) {
+        let told = self.brief.events.send(event).await;
+        told.expect("the conductor listens until all threads have ended");
     }
 
-    async fn tell(&self, event: Event) {
-        // The conductor listens until all threads have ended.
-        drop(self.brief.events.send(event).await);
+    /// The number of a room by its name; for one that is not of this run, a
+    /// number that no room has.
+    pub(crate) fn room_of_name(&self, name: &str) -> u32 {
+        let rooms = self.brief.options.plan.rooms;
+        self.brief.nonce.room_number(name).filter(|&room| room < rooms).unwrap_or(rooms)
     }
 
     /// Closes the books.
     fn close(&self, cores: f64) -> Outcome {
-        let now_us = self.now_us();
         let rooms = self.brief.options.plan.rooms;
         let mut state = self.state.borrow_mut();
-        let state = &mut *state;
-        state.closed = true;
-        state.messages.unanswered = state.unanswered;
-        let accounting = std::mem::replace(&mut state.accounting, Accounting::new(rooms));
-        let (deliveries, violations) = accounting.finish(now_us);
+        let books = &mut state.books;
+        books.closed = true;
+        books.messages.unanswered = books.unanswered;
+        let accounting = std::mem::replace(&mut books.accounting, Accounting::new(rooms));
+        let (deliveries, violations) = accounting.finish(self.now_us());
         Outcome {
-            clients: state.tally,
-            messages: state.messages,
+            clients: books.tally,
+            messages: books.messages,
             deliveries,
-            recorder: std::mem::replace(&mut state.recorder, Recorder::new()),
-            errors: std::mem::take(&mut state.errors),
+            recorder: std::mem::replace(&mut books.recorder, Recorder::new()),
+            errors: std::mem::take(&mut books.errors),
             violations,
             busiest_thread_cores: cores,
         }
     }
 }
 
-impl State {
+impl Books {
     /// Counts something that went wrong, its layer in front.
     pub(crate) fn error(&mut self, what: String) {
+        let what = if self.errors.len() < ERROR_KINDS_MAX { what } else { "other".to_owned() };
         *self.errors.entry(what).or_default() += 1;
     }
 
     /// Notes a time from `since_us` to `now_us`.
     pub(crate) fn time(&mut self, phase: Phase, since_us: u64, now_us: u64) {
         self.recorder.record(phase, now_us.saturating_sub(since_us));
+    }
+
+    /// The client with this Socket.IO id, which is probably `guess`.
+    pub(crate) fn client_of(&self, id: &str, guess: u32) -> Option<u32> {
+        if &*self.ids[guess as usize] == id {
+            return Some(guess);
+        }
+        (0..).zip(&self.ids).find(|(_, known)| &***known == id).map(|(client, _)| client)
+    }
+
+    /// Whether everything owed has arrived.
+    fn is_settled(&self) -> bool {
+        self.accounting.is_settled() && self.unanswered == 0
     }
 }
 

@@ -69,11 +69,17 @@ fn main() -> ExitCode {
     };
     let json = options.json.clone();
     // Opened before the run: half an hour later is too late to learn that it cannot be.
-    let file = match json.as_deref().filter(|path| *path != Path::new("-")).map(std::fs::File::create) {
-        Some(Err(error)) => return fail(&format!("--json cannot be written: {error}; name another file"), EXIT_USAGE),
-        Some(Ok(file)) => Some(file),
-        None => None,
-    };
+    let file =
+        match json.as_deref().filter(|path| *path != Path::new("-")).map(std::fs::File::create) {
+            Some(Err(error)) => {
+                return fail(
+                    &format!("--json cannot be written: {error}; name another file"),
+                    EXIT_USAGE,
+                );
+            }
+            Some(Ok(file)) => Some(file),
+            None => None,
+        };
     match run::run(options) {
         Ok(report) => publish(&report, json.is_some() && file.is_none(), file),
         Err(error) => fail(&error.to_string(), error.exit_code()),
@@ -85,10 +91,14 @@ fn publish(report: &Report, json_on_stdout: bool, file: Option<std::fs::File>) -
     if let Some(Err(error)) = file.map(|mut file| file.write_all(report.json().as_bytes())) {
         return fail(&format!("--json could not be written: {error}"), EXIT_USAGE);
     }
-    let stdout = std::io::stdout();
-    let colours = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colours = takes_colours(&std::io::stdout());
     let text = if json_on_stdout { report.json() } else { summary::render(report, colours) };
     say(&text, report.verdict.exit_code)
+}
+
+/// Whether colours are wanted: <https://no-color.org>.
+fn takes_colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Prints `text`. A reader that has gone is no failure of the run.

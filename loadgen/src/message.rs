@@ -57,6 +57,12 @@ impl Nonce {
     pub(crate) fn room(self, room: u32) -> String {
         format!("loadgen-{self}-{room}")
     }
+
+    /// Reads the name of a room; none if it is not of this run.
+    pub(crate) fn room_number(self, name: &str) -> Option<u32> {
+        let (nonce, room) = name.strip_prefix("loadgen-")?.split_once('-')?;
+        (u32::from_str_radix(nonce, 16) == Ok(self.0)).then(|| room.parse().ok())?
+    }
 }
 
 impl fmt::Display for Nonce {
@@ -111,6 +117,22 @@ mod tests {
         #[test]
         fn what_anybody_else_writes_is_not_ours(id in "\\PC{0,40}") {
             prop_assert_eq!(Nonce(0x1234_5678).read(&id), None);
+        }
+    }
+
+    #[test]
+    fn room_is_read_by_its_name() {
+        let nonce = Nonce(0xbeef);
+        assert_eq!(nonce.room_number(&nonce.room(12)), Some(12));
+        for name in [
+            "",
+            "12",
+            "loadgen-12",
+            "loadgen-0000beef-",
+            "loadgen-0000beee-12",
+            "loadgen-0000beef-1-2",
+        ] {
+            assert_eq!(nonce.room_number(name), None, "{name}");
         }
     }
 

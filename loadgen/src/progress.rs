@@ -193,7 +193,10 @@ mod tests {
         rates.update(now, &counters);
         rates.update(now + Duration::from_millis(900), &counters);
         let speaking = Stage::Speaking { start, duration: Duration::from_secs(20) };
-        assert_eq!(text(speaking, &counters, now, rates), "5 of 20 s, 10 messages/s, 0 deliveries/s");
+        assert_eq!(
+            text(speaking, &counters, now, rates),
+            "5 of 20 s, 10 messages/s, 0 deliveries/s"
+        );
         assert_eq!(position(speaking, &counters, now), ("sending", 5000, 20_000));
     }
 }

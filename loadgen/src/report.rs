@@ -111,6 +111,16 @@ pub(crate) struct Clients {
     pub(crate) lost: u64,
 }
 
+impl Clients {
+    /// Adds those of another thread.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { joined, failed, lost } = other;
+        self.joined += joined;
+        self.failed += failed;
+        self.lost += lost;
+    }
+}
+
 /// How messages fared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Messages {
@@ -126,6 +136,19 @@ pub(crate) struct Messages {
     pub(crate) dropped: u64,
     /// Not sent, because their client was not connected.
     pub(crate) skipped: u64,
+}
+
+impl Messages {
+    /// Adds those of another thread.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { sent, acked, refused, unanswered, dropped, skipped } = other;
+        self.sent += sent;
+        self.acked += acked;
+        self.refused += refused;
+        self.unanswered += unanswered;
+        self.dropped += dropped;
+        self.skipped += skipped;
+    }
 }
 
 /// What the checkers say about every pair of message and recipient.
@@ -152,9 +175,18 @@ pub(crate) struct Deliveries {
 }
 
 impl Deliveries {
-    /// Deliveries that break a promise.
-    pub(crate) fn violations(&self) -> u64 {
-        self.lost + self.duplicate + self.reordered + self.wrong
+    /// Adds those of another thread, which are of other rooms.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { expected, delivered, lost, duplicate, reordered, wrong, .. } = other;
+        self.expected += expected;
+        self.delivered += delivered;
+        self.lost += lost;
+        self.duplicate += duplicate;
+        self.reordered += reordered;
+        self.wrong += wrong;
+        self.indeterminate += other.indeterminate;
+        self.foreign += other.foreign;
+        self.overflow |= other.overflow;
     }
 }
 

@@ -109,7 +109,8 @@ pub(crate) fn run(options: Options) -> Result<Report, RunError> {
         .enable_all()
         .build()
         .map_err(RunError::System)?;
-    let measured = runtime.block_on(conduct(options, &target, address)).map_err(RunError::System)?;
+    let measured =
+        runtime.block_on(conduct(options, &target, address)).map_err(RunError::System)?;
     Ok(Report::new(measured))
 }
 
