@@ -106,11 +106,23 @@ Exit codes: 0 all delivered, 2 usage, 3 cannot connect, 4 lost, duplicated or re
 Ctrl-C ends a run early, with the report of what was measured.";
 
 /// What to do instead of a run.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the chat on a free loopback port until stdin ends: what a run without a URL starts.
     #[command(hide = true)]
-    EmbeddedServer,
+    EmbeddedServer(Embedded),
+}
+
+/// What the embedded server is told.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Embedded {
+    /// Path of the Engine.IO endpoint.
+    #[arg(long)]
+    pub(crate) path: String,
+
+    /// Namespace to serve the chat on.
+    #[arg(long)]
+    pub(crate) namespace: String,
 }
 
 /// How messages follow each other. Neither kind has synchronised ticks.

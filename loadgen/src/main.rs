@@ -57,8 +57,8 @@ fn main() -> ExitCode {
         Err((text, 0)) => return say(&text, 0),
         Err((error, code)) => return fail(&error, code),
     };
-    if let Some(Command::EmbeddedServer) = args.command {
-        return match embedded::serve() {
+    if let Some(Command::EmbeddedServer(embedded)) = args.command {
+        return match embedded::serve(embedded) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error.to_string(), EXIT_CANNOT_CONNECT),
         };

@@ -97,7 +97,7 @@ pub(crate) fn run(options: Options) -> Result<Report, RunError> {
     preflight::check(options.plan.clients)?;
     let embedded = match options.target {
         Some(_) => None,
-        None => Some(EmbeddedServer::start().map_err(RunError::Embedded)?),
+        None => Some(EmbeddedServer::start(&options.session).map_err(RunError::Embedded)?),
     };
     let target = match (&options.target, &embedded) {
         (Some(target), _) => target.clone(),
