@@ -67,13 +67,18 @@ struct Rates {
 
 enum Display {
     Bar(Box<ProgressBar>),
-    Lines { next_at: Instant },
+    /// The title of the last line, and when the next one is due.
+    Lines {
+        title: &'static str,
+        next_at: Instant,
+    },
     Silent,
 }
 
 impl Progress {
-    /// A bar on a terminal, now and then a line elsewhere, nothing if `quiet`.
-    pub(crate) fn new(quiet: bool) -> Self {
+    /// A bar on a terminal; elsewhere `heading`, then a line for each stage and
+    /// now and then; nothing if `quiet`.
+    pub(crate) fn new(quiet: bool, heading: &str) -> Self {
         let now = Instant::now();
         let display = if quiet {
             Display::Silent
@@ -82,7 +87,8 @@ impl Progress {
             let bar = ProgressBar::new(1).with_style(style.expect("the template is valid"));
             Display::Bar(Box::new(bar))
         } else {
-            Display::Lines { next_at: now + LINE_INTERVAL }
+            line(heading);
+            Display::Lines { title: "", next_at: now }
         };
         Self { display, rates: Rates::new(now) }
     }
@@ -100,12 +106,14 @@ impl Progress {
                 bar.set_position(done);
                 bar.set_message(text(stage, counters, now, self.rates));
             }
-            Display::Lines { next_at } if now >= *next_at => {
-                *next_at = now + LINE_INTERVAL;
-                let title = position(stage, counters, now).0;
-                line(&format!("{title}: {}", text(stage, counters, now, self.rates)));
+            Display::Lines { title: last, next_at } => {
+                let (title, ..) = position(stage, counters, now);
+                if title != *last || now >= *next_at {
+                    *last = title;
+                    *next_at = now + LINE_INTERVAL;
+                    line(&format!("{title}: {}", text(stage, counters, now, self.rates)));
+                }
             }
-            Display::Lines { .. } => {}
         }
     }
 

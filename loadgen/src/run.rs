@@ -170,7 +170,7 @@ async fn conduct(options: Options, target: &Target, address: SocketAddr) -> io::
         speaking: None,
         options,
     };
-    conductor.attend(&mut heard).await?;
+    conductor.attend(&mut heard, &format!("measuring {target}")).await?;
     let mut outcome = Outcome::default();
     for thread in threads {
         outcome.merge(thread.join().expect("a thread of clients does not panic")?);
@@ -208,10 +208,10 @@ fn unix_ms() -> u64 {
 
 impl Conductor {
     /// Conducts until every thread has let go of its end of the channel.
-    async fn attend(&mut self, heard: &mut mpsc::Receiver<Event>) -> io::Result<()> {
+    async fn attend(&mut self, heard: &mut mpsc::Receiver<Event>, heading: &str) -> io::Result<()> {
         let mut interrupts = signal(SignalKind::interrupt())?;
         let mut terminations = signal(SignalKind::terminate())?;
-        let mut progress = Progress::new(self.options.quiet);
+        let mut progress = Progress::new(self.options.quiet, heading);
         let mut ticks = tokio::time::interval(TICK);
         loop {
             // Signals first: a busy run must not outlive them. The progress
