@@ -23,6 +23,7 @@ use crate::accounting::{Arrival, Sent};
 use crate::chat::{self, Answer};
 use crate::fleet::{Books, Fleet, State};
 use crate::message::Signature;
+use crate::readiness::NotingWaker;
 use crate::recorder::Phase;
 use crate::run::Brief;
 use crate::schedule::Message;
@@ -37,6 +38,8 @@ const FRAME_BYTES_MAX: usize = 64;
 pub(crate) struct Client {
     connection: Connection<TcpStream>,
     talk: Talk,
+    /// Of the task that polls the connection.
+    waker: Option<NotingWaker>,
 }
 
 /// What it has said and is waiting for.
@@ -145,12 +148,17 @@ async fn run_joined(fleet: Rc<Fleet>, client: u32) {
 fn poll(fleet: &Fleet, client: u32, cx: &mut Context<'_>) -> Poll<CloseReason> {
     let mut state = fleet.state.borrow_mut();
     let State { clients, books } = &mut *state;
-    let Some(Client { connection, talk }) = clients[client as usize].as_deref_mut() else {
+    let Some(Client { connection, talk, waker }) = clients[client as usize].as_deref_mut() else {
         return Poll::Ready(CloseReason::Dropped);
     };
-    let mut ear = Ear { fleet, client, books, talk };
+    let waker = match waker {
+        Some(waker) if waker.is_for(cx) => waker,
+        _ => waker.insert(NotingWaker::new(&fleet.cycles, cx)),
+    };
+    let (mut cx, readable_since_us) = waker.take();
+    let mut ear = Ear { fleet, client, books, talk, readable_since_us };
     let now = Instant::now().into_std();
-    connection.poll(cx, now, &mut |event, outgoing| ear.hear(event, outgoing))
+    connection.poll(&mut cx, now, &mut |event, outgoing| ear.hear(event, outgoing))
 }
 
 /// Sends a message of the schedule, without waiting for anything.
@@ -158,7 +166,7 @@ pub(crate) fn send(fleet: &Fleet, message: Message, intended_us: u64) {
     let mut state = fleet.state.borrow_mut();
     let State { clients, books } = &mut *state;
     let Message { client, number, .. } = message;
-    let Some(Client { connection, talk: Talk { stage: Stage::Joined, awaited } }) =
+    let Some(Client { connection, talk: Talk { stage: Stage::Joined, awaited }, .. }) =
         clients[client as usize].as_deref_mut()
     else {
         books.messages.skipped += 1;
@@ -227,7 +235,7 @@ impl Fleet {
         let connection = Connection::new(stream, options, [join], seed, now.into_std(), scratch);
         let talk = Talk { stage: Stage::Connecting, awaited: VecDeque::new() };
         self.state.borrow_mut().clients[client as usize] =
-            Some(Box::new(Client { connection, talk }));
+            Some(Box::new(Client { connection, talk, waker: None }));
     }
 
     /// A client has joined: how long each phase took.
@@ -253,7 +261,7 @@ impl Fleet {
     /// Says in which layer a client that has not joined got stuck.
     fn blame(&self, client: u32, reason: &str) -> String {
         let state = self.state.borrow();
-        let Some(Client { connection, talk }) = state.clients[client as usize].as_deref() else {
+        let Some(Client { connection, talk, .. }) = state.clients[client as usize].as_deref() else {
             return format!("handshake: {reason}");
         };
         match &talk.stage {
@@ -303,6 +311,8 @@ struct Ear<'e> {
     client: u32,
     books: &'e mut Books,
     talk: &'e mut Talk,
+    /// What is heard now can have lain readable since then.
+    readable_since_us: Option<u64>,
 }
 
 impl Ear<'_> {
@@ -401,8 +411,9 @@ impl Ear<'_> {
         if is_last {
             self.books.time(Phase::LastRecipient, signature.intended_us, now_us);
         }
-        let lag_us = self.fleet.receive_lag_us(now_us);
-        self.books.recorder.record(Phase::ReceiveLag, lag_us);
+        // It was not readable before it was sent.
+        let readable_us = self.readable_since_us.map_or(now_us, |since| since.max(signature.sent_us));
+        self.books.time(Phase::ReceiveLag, readable_us, now_us);
         self.fleet.brief.counters.delivered.count();
     }
 }

@@ -7,10 +7,11 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parlor::client::Scratch;
@@ -22,6 +23,7 @@ use crate::accounting::Accounting;
 use crate::alarm::Alarm;
 use crate::client::{self, Client};
 use crate::message::Bodies;
+use crate::readiness::Cycles;
 use crate::recorder::{Phase, Recorder};
 use crate::report::{Clients, Deliveries, Messages, VIOLATIONS_MAX};
 use crate::resources;
@@ -67,9 +69,7 @@ pub(crate) struct Fleet {
     pub(crate) state: RefCell<State>,
     /// A client has joined or failed.
     pub(crate) settled: Notify,
-    /// When this thread last woke from waiting for something to happen, on the
-    /// run's clock: before that it was idle, and nothing lay readable.
-    woken_us: Arc<AtomicU64>,
+    pub(crate) cycles: Arc<Cycles>,
     /// What every client tells the server alike.
     pub(crate) connecting: Arc<parlor::client::Options>,
     pub(crate) namespace: Arc<str>,
@@ -108,14 +108,23 @@ pub(crate) struct Books {
 ///
 /// The operating system gives no runtime or no timer.
 pub(crate) fn run_thread(brief: Brief, thread: u32) -> io::Result<Outcome> {
-    let woken_us = Arc::new(AtomicU64::new(0));
-    let (waking_us, zero) = (Arc::clone(&woken_us), brief.zero);
+    let cycles = Arc::new(Cycles::new(brief.zero));
+    let waiting = Arc::clone(&cycles);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .on_thread_unpark(move || waking_us.store(since(zero), Ordering::Relaxed))
+        .on_thread_park(move || waiting.wait())
         .build()?;
-    let fleet = Rc::new(Fleet::new(brief, thread, woken_us));
-    LocalSet::new().block_on(&runtime, run_fleet(fleet))
+    let fleet = Rc::new(Fleet::new(brief, thread, Arc::clone(&cycles)));
+    LocalSet::new().block_on(&runtime, async {
+        let mut carried = pin!(run_fleet(fleet));
+        // A LocalSet polls this future, and then some of its tasks, after each
+        // look of the runtime for what is readable.
+        poll_fn(|cx| {
+            cycles.begin();
+            carried.as_mut().poll(cx)
+        })
+        .await
+    })
 }
 
 async fn run_fleet(fleet: Rc<Fleet>) -> io::Result<Outcome> {
@@ -230,7 +239,7 @@ async fn drain(fleet: &Fleet) {
 }
 
 impl Fleet {
-    fn new(brief: Brief, thread: u32, woken_us: Arc<AtomicU64>) -> Self {
+    fn new(brief: Brief, thread: u32, cycles: Arc<Cycles>) -> Self {
         let plan = &brief.options.plan;
         let clients = plan.clients as usize;
         let books = Books {
@@ -252,7 +261,7 @@ impl Fleet {
             thread,
             state: RefCell::new(state),
             settled: Notify::new(),
-            woken_us,
+            cycles,
             connecting: client::options(&brief),
             namespace: brief.options.session.namespace.as_str().into(),
             scratch: Scratch::default(),
@@ -276,12 +285,6 @@ impl Fleet {
 
     pub(crate) fn micros(&self, at: Instant) -> u64 {
         at.duration_since(self.brief.zero).as_micros() as u64
-    }
-
-    /// How long what is read at `now_us` can have lain readable at most: this
-    /// thread has been busy since it woke, and was idle before.
-    pub(crate) fn receive_lag_us(&self, now_us: u64) -> u64 {
-        now_us.saturating_sub(self.woken_us.load(Ordering::Relaxed))
     }
 
     async fn tell(&self, event: Event) {

@@ -27,6 +27,7 @@ mod message;
 mod options;
 mod preflight;
 mod progress;
+mod readiness;
 mod recorder;
 mod report;
 mod resources;
