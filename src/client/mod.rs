@@ -2,7 +2,7 @@
 //! through it.
 //!
 //! ```text
-//! run_client   dials, backs off, dials again; commands by a Handle     (driver)
+//! Client       dials, backs off, dials again; commands by a Handle     (driver)
 //!     |
 //! Connection   one stream, one session, the bytes not yet written      (driver)
 //!     |
@@ -29,6 +29,8 @@
 
 mod backoff;
 mod connection;
+mod driver;
+mod handle;
 mod incoming;
 mod namespace;
 mod options;
@@ -40,6 +42,8 @@ mod session;
 
 pub use backoff::{Backoff, BackoffOptions};
 pub use connection::Connection;
+pub use driver::{Client, ClientOptions, Notice, NoticeHandler};
+pub use handle::{ACKS_MAX, AckError, COMMANDS_MAX, CommandError, Handle, PendingAck};
 pub use options::{Join, Options};
 pub use outgoing::{NotConnected, Outgoing, args};
 pub use random::Random;
