@@ -11,10 +11,18 @@ use parlor::check::{
 };
 
 use crate::report::{Deliveries, VIOLATIONS_MAX};
+use crate::schedule::Plan;
 
 /// Messages under way that are followed to their last recipient. A message
 /// that finds this full is still judged, and only missing in that histogram.
 const UNDER_WAY_MAX: usize = 256 * 1024;
+
+/// Messages are judged one by one for so long after they were sent, as far as
+/// the bounds below permit: a server may stall for a while.
+const REMEMBERED_S: f64 = 30.0;
+const MESSAGES_MIN: usize = 32 * 1024;
+const MESSAGES_MAX: usize = 512 * 1024;
+const RECEIVERS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The books of one thread, whose clients share no room with another thread's.
 pub(crate) struct Accounting {
@@ -44,13 +52,21 @@ pub(crate) struct Arrival {
 }
 
 impl Accounting {
-    /// Empty books for a run with so many rooms.
-    pub(crate) fn new(rooms: u32) -> Self {
-        let judged = Guarantees::FOREIGN.with(Guarantee::SenderExcluded);
-        let options = Options { judged, stories_max: VIOLATIONS_MAX, ..Options::default() };
+    /// Empty books for a run of this plan.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let messages_max =
+            ((plan.rate_hz * REMEMBERED_S) as usize).clamp(MESSAGES_MIN, MESSAGES_MAX);
+        let options = Options {
+            judged: Guarantees::FOREIGN.with(Guarantee::SenderExcluded),
+            messages_max,
+            incomplete_max: messages_max / 4,
+            receivers_bytes_max: RECEIVERS_BYTES_MAX,
+            stories_max: VIOLATIONS_MAX,
+            ..Options::default()
+        };
         Self {
             checker: Checker::new(options),
-            members: vec![0; rooms as usize],
+            members: vec![0; plan.rooms as usize],
             under_way: BTreeMap::new(),
         }
     }

@@ -145,9 +145,12 @@ pub(crate) enum Arrivals {
 pub(crate) fn parse<I: Iterator<Item = std::ffi::OsString>>(
     typed: I,
 ) -> Result<Args, (String, u8)> {
-    Args::try_parse_from(typed).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => (rendered(&error), 0),
-        _ => (one_line(&error), crate::EXIT_USAGE),
+    Args::try_parse_from(typed).map_err(|error| {
+        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            (rendered(&error), 0)
+        } else {
+            (one_line(&error), crate::EXIT_USAGE)
+        }
     })
 }
 

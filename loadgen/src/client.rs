@@ -261,7 +261,8 @@ impl Fleet {
     /// Says in which layer a client that has not joined got stuck.
     fn blame(&self, client: u32, reason: &str) -> String {
         let state = self.state.borrow();
-        let Some(Client { connection, talk, .. }) = state.clients[client as usize].as_deref() else {
+        let Some(Client { connection, talk, .. }) = state.clients[client as usize].as_deref()
+        else {
             return format!("handshake: {reason}");
         };
         match &talk.stage {
@@ -412,7 +413,8 @@ impl Ear<'_> {
             self.books.time(Phase::LastRecipient, signature.intended_us, now_us);
         }
         // It was not readable before it was sent.
-        let readable_us = self.readable_since_us.map_or(now_us, |since| since.max(signature.sent_us));
+        let readable_us =
+            self.readable_since_us.map_or(now_us, |since| since.max(signature.sent_us));
         self.books.time(Phase::ReceiveLag, readable_us, now_us);
         self.fleet.brief.counters.delivered.count();
     }

@@ -245,7 +245,7 @@ impl Fleet {
         let books = Books {
             ids: vec![Box::default(); clients],
             recorder: Recorder::new(),
-            accounting: Accounting::new(plan.rooms),
+            accounting: Accounting::new(plan),
             messages: Messages::default(),
             tally: Clients::default(),
             errors: BTreeMap::new(),
@@ -301,12 +301,12 @@ impl Fleet {
 
     /// Closes the books.
     fn close(&self, cores: f64) -> Outcome {
-        let rooms = self.brief.options.plan.rooms;
+        let empty = Accounting::new(&self.brief.options.plan);
         let mut state = self.state.borrow_mut();
         let books = &mut state.books;
         books.closed = true;
         books.messages.unanswered = books.unanswered;
-        let accounting = std::mem::replace(&mut books.accounting, Accounting::new(rooms));
+        let accounting = std::mem::replace(&mut books.accounting, empty);
         let (deliveries, violations) = accounting.finish(self.now_us());
         Outcome {
             clients: books.tally,

@@ -144,7 +144,8 @@ fn threads(typed: Option<u32>, plan: &Plan) -> Result<u32, OptionsError> {
     let Some(threads) = typed else {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
         let wanted = (plan.deliveries_hz() / DELIVERIES_PER_THREAD_HZ).ceil() as u32;
-        return Ok(wanted.clamp(1, cores.clamp(1, max)));
+        // One core is for the server, or for whatever else there is.
+        return Ok(wanted.clamp(1, cores.saturating_sub(1).clamp(1, max)));
     };
     if !(1..=max).contains(&threads) {
         return Err(OptionsError::Threads { threads, max });

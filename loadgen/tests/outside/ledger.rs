@@ -1,9 +1,6 @@
 //! Against servers whose faults are known exactly: what loadgen counts is what
 //! their ledgers say.
 
-#[path = "support/running.rs"]
-mod running;
-
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -13,9 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use parlor::{Ack, Config, Io, Socket, net};
-use running::{Ended, run};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+
+use crate::running::{Ended, run};
 
 /// What a server does wrong, to each message whose number ends in 3.
 #[derive(Clone, Copy, PartialEq, Eq)]
