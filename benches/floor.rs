@@ -16,6 +16,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use parlor::websocket::{Opcode, encode};
 use parlor::{Config, chat, run_shard};
 use peers::{Peers, message_packet};
 use rustix::thread::{CpuSet, Pid, gettid, sched_setaffinity};
@@ -54,6 +55,13 @@ fn main() {
             1.0 / parlor,
         );
     }
+}
+
+/// A frame as a server sends it.
+fn text_frame(text: &str) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode(Opcode::Text, &[text.as_bytes()], None, &mut frame);
+    frame
 }
 
 fn pin(core: usize) {
@@ -140,7 +148,7 @@ fn floor_cost(in_flight: usize, messages: usize, frame_bytes: usize) -> Cost {
     let worker = thread::spawn(move || {
         pin(0);
         let control = senders.remove(0);
-        let frame = peers::text_frame(&"x".repeat(frame_bytes - 4));
+        let frame = text_frame(&"x".repeat(frame_bytes - 4));
         let mut wanted = [0; 16];
         let before = cpu_ns(gettid());
         let mut done = 0;

@@ -145,13 +145,6 @@ pub(crate) fn message_packet(room: &str, body_bytes: usize) -> Vec<u8> {
     masked(&format!(r#"42["message",{{"room":"{room}","body":"{body}"}}]"#))
 }
 
-/// A frame as a server sends it.
-pub(crate) fn text_frame(text: &str) -> Vec<u8> {
-    let mut frame = Vec::new();
-    encode(Opcode::Text, &[text.as_bytes()], None, &mut frame);
-    frame
-}
-
 fn masked(text: &str) -> Vec<u8> {
     let mut frame = Vec::new();
     encode(Opcode::Text, &[text.as_bytes()], Some([1, 2, 3, 4]), &mut frame);
