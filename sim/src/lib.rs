@@ -1,1 +1,19 @@
-//! Simulation.
+//! Deterministic simulation of parlor.
+//!
+//! A [`plan`] is data: clients with their operations, faults as intervals,
+//! latencies; made from a seed by [`swarm`], stored as JSON, shrunk as data by
+//! [`shrink`].
+
+#[cfg(not(tokio_unstable))]
+compile_error!(
+    "the simulation needs `--cfg tokio_unstable` (see .cargo/config.toml; a RUSTFLAGS variable \
+     overrides that file): without it tokio's own randomness is not seeded, and a panic in a \
+     spawned task passes unnoticed"
+);
+
+pub mod dice;
+pub mod faults;
+pub mod plain;
+pub mod plan;
+pub mod shrink;
+pub mod swarm;
