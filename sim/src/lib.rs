@@ -13,6 +13,8 @@ compile_error!(
 
 pub mod dice;
 pub mod faults;
+pub mod history;
+pub mod net;
 pub mod plain;
 pub mod plan;
 pub mod shrink;
