@@ -82,8 +82,97 @@ pub enum Event {
     SwitchAcked { socket: SocketId, from: String, to: String },
     /// A switch was sent.
     SwitchSent { socket: SocketId, from: String, to: String },
+    /// What a client wants when it acts no more.
+    Wish { client: u32, is_connected: bool, rooms: Vec<String> },
     /// What the engine says: something has its place in its order.
     Witnessed { order: Order },
+}
+
+impl Event {
+    /// The names of the rooms it is about.
+    pub fn rooms(&self) -> impl Iterator<Item = &str> {
+        let [one, other] = match self {
+            Self::Delivered { room, .. }
+            | Self::JoinAcked { room, .. }
+            | Self::JoinSent { room, .. }
+            | Self::LeaveAcked { room, .. }
+            | Self::LeaveSent { room, .. }
+            | Self::Refused { call: Call::Join { room } | Call::Leave { room }, .. }
+            | Self::Sent { room, .. }
+            | Self::Witnessed {
+                order:
+                    Order::Broadcast { room, .. }
+                    | Order::Join { room, .. }
+                    | Order::Leave { room, .. },
+            } => [Some(room), None],
+            Self::Refused { call: Call::Switch { from, to }, .. }
+            | Self::SwitchAcked { from, to, .. }
+            | Self::SwitchSent { from, to, .. }
+            | Self::Witnessed { order: Order::Switch { from, to, .. } } => [Some(from), Some(to)],
+            Self::Acked { .. }
+            | Self::Answered { .. }
+            | Self::Asked { .. }
+            | Self::Connected { .. }
+            | Self::Ended { .. }
+            | Self::Fault { .. }
+            | Self::Foreign { .. }
+            | Self::Quiet { .. }
+            | Self::Refused { call: Call::Message { .. }, .. }
+            | Self::Wish { .. }
+            | Self::Witnessed { order: Order::Disconnect { .. } } => [None, None],
+        };
+        one.into_iter().chain(other).map(String::as_str)
+    }
+
+    /// The client's socket it happened to.
+    pub fn socket(&self) -> Option<SocketId> {
+        match self {
+            Self::Acked { message, .. } | Self::Sent { message, .. } => Some(message.by),
+            Self::Answered { socket, .. }
+            | Self::Asked { socket, .. }
+            | Self::Connected { socket, .. }
+            | Self::Delivered { socket, .. }
+            | Self::Ended { socket, .. }
+            | Self::Foreign { socket, .. }
+            | Self::JoinAcked { socket, .. }
+            | Self::JoinSent { socket, .. }
+            | Self::LeaveAcked { socket, .. }
+            | Self::LeaveSent { socket, .. }
+            | Self::Refused { socket, .. }
+            | Self::SwitchAcked { socket, .. }
+            | Self::SwitchSent { socket, .. } => Some(*socket),
+            Self::Fault { .. }
+            | Self::Quiet { .. }
+            | Self::Wish { .. }
+            | Self::Witnessed { .. } => None,
+        }
+    }
+
+    /// The message it is about.
+    pub fn message(&self) -> Option<MessageId> {
+        match self {
+            Self::Acked { message, .. }
+            | Self::Delivered { message, .. }
+            | Self::Sent { message, .. } => Some(*message),
+            Self::Witnessed { order: Order::Broadcast { message, .. } } => *message,
+            Self::Answered { .. }
+            | Self::Asked { .. }
+            | Self::Connected { .. }
+            | Self::Ended { .. }
+            | Self::Fault { .. }
+            | Self::Foreign { .. }
+            | Self::JoinAcked { .. }
+            | Self::JoinSent { .. }
+            | Self::LeaveAcked { .. }
+            | Self::LeaveSent { .. }
+            | Self::Quiet { .. }
+            | Self::Refused { .. }
+            | Self::SwitchAcked { .. }
+            | Self::SwitchSent { .. }
+            | Self::Wish { .. }
+            | Self::Witnessed { .. } => None,
+        }
+    }
 }
 
 /// Marks of the quiet phase.

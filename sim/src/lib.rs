@@ -13,9 +13,12 @@ compile_error!(
 
 pub mod dice;
 pub mod faults;
+pub mod heals;
 pub mod history;
+pub mod judge;
 pub mod net;
 pub mod plain;
 pub mod plan;
 pub mod shrink;
+pub mod story;
 pub mod swarm;
