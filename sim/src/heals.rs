@@ -64,6 +64,7 @@ impl<'a> Recovery<'a> {
             | Event::Fault { .. }
             | Event::Foreign { .. }
             | Event::JoinSent { .. }
+            | Event::LeaveAcked { .. }
             | Event::Quiet { mark: Mark::Healed }
             | Event::Refused { .. }
             | Event::Sent { .. }

@@ -101,9 +101,7 @@ impl Event {
             | Self::Sent { room, .. }
             | Self::Witnessed {
                 order:
-                    Order::Broadcast { room, .. }
-                    | Order::Join { room, .. }
-                    | Order::Leave { room, .. },
+                    Order::Broadcast { room, .. } | Order::Join { room, .. } | Order::Leave { room, .. },
             } => [Some(room), None],
             Self::Refused { call: Call::Switch { from, to }, .. }
             | Self::SwitchAcked { from, to, .. }

@@ -73,8 +73,7 @@ pub fn judge(history: &History) -> Judgement {
         clients.violations.iter().map(|violation| names.failure(violation, false)).collect();
     failures.extend(history.entries().iter().filter_map(foreign));
     failures.extend(heals::check(history));
-    let seen: BTreeSet<String> =
-        failures.iter().map(|failure| failure.guarantee.clone()).collect();
+    let seen: BTreeSet<String> = failures.iter().map(|failure| failure.guarantee.clone()).collect();
     let sharper = witness.violations.iter().map(|violation| names.failure(violation, true));
     failures.extend(sharper.filter(|failure| !seen.contains(&failure.guarantee)));
     for (verdict, needs_witness) in [(&clients, false), (&witness, true)] {
@@ -148,7 +147,8 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn of(history: &'a History) -> Self {
-        let mut names = Self { rooms: Vec::new(), room_ids: BTreeMap::new(), sockets: BTreeMap::new() };
+        let mut names =
+            Self { rooms: Vec::new(), room_ids: BTreeMap::new(), sockets: BTreeMap::new() };
         for entry in history.entries() {
             if let Event::Connected { socket, sid, .. } = &entry.event {
                 names.sockets.insert(sid, *socket);
@@ -253,19 +253,15 @@ impl<'a> Names<'a> {
             Order::Leave { sid, room } => {
                 Accepted::Leave { client: living(sid)?, room: self.room(room) }
             }
-            Order::Switch { sid, from, to } => Accepted::Switch {
-                client: living(sid)?,
-                from: self.room(from),
-                to: self.room(to),
-            },
+            Order::Switch { sid, from, to } => {
+                Accepted::Switch { client: living(sid)?, from: self.room(from), to: self.room(to) }
+            }
         })
     }
 
     fn failure(&self, violation: &check::Violation, needs_witness: bool) -> Failure {
-        let message = |id: &check::MessageId| MessageId {
-            by: SocketId(id.sender.0),
-            number: id.number,
-        };
+        let message =
+            |id: &check::MessageId| MessageId { by: SocketId(id.sender.0), number: id.number };
         Failure {
             guarantee: violation.guarantee.name().to_owned(),
             sentence: violation.story.clone(),

@@ -22,7 +22,8 @@ pub fn tell(failure: &Failure, history: &History) -> String {
     if lines.len() > LINES_MAX {
         let left_out = lines.len() - LINES_MAX;
         let half = LINES_MAX / 2;
-        lines.splice(half..half + left_out, [format!("             ... {left_out} more lines ...")]);
+        lines
+            .splice(half..half + left_out, [format!("             ... {left_out} more lines ...")]);
     }
     let witness = if failure.needs_witness { " (seen with the engine's witness)" } else { "" };
     let mut story = format!("{}{witness}: {}\n", failure.guarantee, failure.sentence);
@@ -133,7 +134,9 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         }
         Event::Ended { socket, reason } => format!("{} is cut off: {reason}", who(socket)),
         Event::Fault { what } => format!("--- {what}"),
-        Event::Foreign { socket, what } => format!("{} hears what nobody sent: {what}", who(socket)),
+        Event::Foreign { socket, what } => {
+            format!("{} hears what nobody sent: {what}", who(socket))
+        }
         Event::JoinAcked { socket, room } => format!("{} knows it is in {room:?}", who(socket)),
         Event::JoinSent { socket, room } => format!("{} joins {room:?}", who(socket)),
         Event::LeaveAcked { socket, room } => format!("{} knows it has left {room:?}", who(socket)),
