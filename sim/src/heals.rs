@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Call, Event, History, Mark, MessageId, SocketId};
+use crate::history::{Event, History, Mark, MessageId, SocketId};
 use crate::judge::Failure;
 
 /// Judges the quiet phase; of a history that has none, nothing.
@@ -45,10 +45,11 @@ impl<'a> Recovery<'a> {
                 self.rooms.remove(socket);
             }
             Event::JoinAcked { socket, room } => self.enter(*socket, room),
-            Event::LeaveSent { socket, room } => self.exit(*socket, room),
-            Event::Refused { socket, call: Call::Leave { room }, .. } => self.exit(*socket, room),
-            Event::SwitchSent { socket, from, .. } => self.exit(*socket, from),
-            Event::SwitchAcked { socket, to, .. } => self.enter(*socket, to),
+            Event::LeaveAcked { socket, room } => self.exit(*socket, room),
+            Event::SwitchAcked { socket, from, to } => {
+                self.exit(*socket, from);
+                self.enter(*socket, to);
+            }
             Event::Wish { client, is_connected: true, rooms } => {
                 self.wishes.insert(*client, rooms.iter().map(String::as_str).collect());
             }
@@ -64,10 +65,11 @@ impl<'a> Recovery<'a> {
             | Event::Fault { .. }
             | Event::Foreign { .. }
             | Event::JoinSent { .. }
-            | Event::LeaveAcked { .. }
+            | Event::LeaveSent { .. }
             | Event::Quiet { mark: Mark::Healed }
             | Event::Refused { .. }
             | Event::Sent { .. }
+            | Event::SwitchSent { .. }
             | Event::Wish { is_connected: false, .. }
             | Event::Witnessed { .. } => {}
         }
@@ -140,7 +142,7 @@ mod tests {
     use super::*;
 
     fn connected(client: u32) -> Event {
-        Event::Connected { socket: SocketId(client), client, sid: format!("sid-{client}") }
+        Event::Connected { socket: SocketId(client), client, sid: format!("sid-{client}"), server: "s".to_owned() }
     }
 
     fn wish(client: u32) -> Event {
@@ -202,7 +204,7 @@ mod tests {
     #[test]
     fn who_is_back_without_its_room_has_not() {
         let mut events = two_members();
-        events.push(Event::LeaveSent { socket: SocketId(1), room: "a".to_owned() });
+        events.push(Event::LeaveAcked { socket: SocketId(1), room: "a".to_owned() });
         events.push(quiet(Mark::Probe));
         assert_eq!(sentences(events), ["client 1 wants to be in \"a\" and is not"]);
     }

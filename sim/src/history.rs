@@ -47,8 +47,9 @@ pub enum Event {
     Answered { socket: SocketId, number: u64 },
     /// A numbered echo was asked for.
     Asked { socket: SocketId, number: u64 },
-    /// CONNECT was answered: a socket lives.
-    Connected { socket: SocketId, client: u32, sid: String },
+    /// CONNECT was answered, and the chat said hello: a socket lives. `server` names one
+    /// start of the server.
+    Connected { socket: SocketId, client: u32, sid: String, server: String },
     /// A message arrived. `from` is what the envelope claims, the message what the body claims.
     Delivered {
         socket: SocketId,

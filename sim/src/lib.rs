@@ -11,14 +11,21 @@ compile_error!(
      spawned task passes unnoticed"
 );
 
+mod actor;
 pub mod dice;
 pub mod faults;
 pub mod heals;
 pub mod history;
 pub mod judge;
 pub mod net;
+pub mod panics;
 pub mod plain;
 pub mod plan;
+mod play;
+pub mod run;
+mod server;
 pub mod shrink;
+mod stage;
 pub mod story;
 pub mod swarm;
+pub mod world;

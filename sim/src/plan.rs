@@ -387,11 +387,12 @@ impl Plan {
     }
 
     /// From the last fault's end until every client must be back in its rooms: the
-    /// promise `heals`, with eight one-way trips (dial, upgrade, CONNECT, join).
+    /// promise `heals`. An attempt under way may have to time out first, both in dialling
+    /// and in being let in; eight one-way trips are dial, upgrade, CONNECT, and join.
     pub fn heal_ms(&self) -> u64 {
         self.server.ping_interval_ms
             + self.server.ping_timeout_ms
-            + self.reconnect.connect_timeout_ms.max(self.server.connect_timeout_ms)
+            + 2 * self.reconnect.connect_timeout_ms
             + self.reconnect.delay_max_ms
             + 8 * self.latency_max_ms()
     }

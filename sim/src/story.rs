@@ -46,7 +46,7 @@ impl<'a> Cast<'a> {
         let mut cast = Self { sockets: BTreeMap::new(), sids: BTreeMap::new() };
         let mut connections: BTreeMap<u32, usize> = BTreeMap::new();
         for entry in history.entries() {
-            if let Event::Connected { socket, client, sid } = &entry.event {
+            if let Event::Connected { socket, client, sid, .. } = &entry.event {
                 let earlier = connections.entry(*client).or_default();
                 cast.sockets.insert(*socket, (*client, *earlier));
                 cast.sids.insert(sid, *socket);
@@ -193,6 +193,7 @@ mod tests {
             socket: SocketId(socket),
             client,
             sid: format!("sid{socket}"),
+            server: "s".to_owned(),
         };
         let mut push = |at_us, event| history.push(at_us, event);
         push(1_000, connected(0, 4));
