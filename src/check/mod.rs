@@ -35,9 +35,19 @@
 
 mod checker;
 mod connection_fifo;
+mod delivery;
+mod hearing;
+mod log;
+mod membership;
 mod options;
+mod order;
+mod order_graph;
 mod record;
+mod silence;
+mod slots;
+mod switch_atomic;
 mod verdict;
+mod witness;
 
 pub use checker::Checker;
 pub use options::{Guarantees, Options, OrderBy};
