@@ -4,7 +4,7 @@
 //! Pure but for the history it writes: operations and packets in, calls out. The
 //! driver in [`world`](crate::world) carries them over a real client connection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::rc::Rc;
 
@@ -105,7 +105,8 @@ impl Actor {
 
     /// The chat has said hello: a new socket lives. Returns what it says first.
     pub(crate) fn handle_hello(&mut self, args: &Args<'_>) -> Vec<Emit> {
-        let hello: Option<Hello> = args.elements().nth(1).and_then(|json| serde_json::from_str(json).ok());
+        let hello: Option<Hello> =
+            args.elements().nth(1).and_then(|json| serde_json::from_str(json).ok());
         let Some(Hello { id, server }) = hello else {
             panic!("hello is not what the chat protocol says: {}", args.json());
         };
@@ -249,7 +250,14 @@ impl Actor {
         call(&serde_json::json!(["switch", from, to]), Ask::Switch { from, to })
     }
 
-    fn message(&mut self, socket: SocketId, room: usize, ack: bool, bytes: u32, attachments: u8) -> Emit {
+    fn message(
+        &mut self,
+        socket: SocketId,
+        room: usize,
+        ack: bool,
+        bytes: u32,
+        attachments: u8,
+    ) -> Emit {
         let number = self.number();
         let message = MessageId { by: socket, number };
         let body = body(message, bytes, attachments);
@@ -270,10 +278,8 @@ impl Actor {
         let envelope: Envelope<'_> = serde_json::from_str(args.elements().nth(1)?).ok()?;
         let claim: Claim = serde_json::from_str(envelope.body.get()).ok()?;
         let message = MessageId { by: SocketId(claim.by), number: claim.number };
-        let body = Body {
-            json: envelope.body.get().to_owned(),
-            attachments: args.attachments().to_vec(),
-        };
+        let body =
+            Body { json: envelope.body.get().to_owned(), attachments: args.attachments().to_vec() };
         let intact = self.stage.is_intact(message, &body)?;
         let from = self.stage.socket(&envelope.from);
         let seq = envelope.seq;
@@ -308,7 +314,8 @@ fn body(message: MessageId, bytes: u32, attachments: u8) -> Body {
 fn filling(message: MessageId, part: u32, bytes: u32) -> String {
     let mut state = message.number ^ u64::from(message.by.0) << 32 ^ u64::from(part) << 48;
     let letter = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let offset = u8::try_from((state >> 33) % 26).expect("below 26");
         char::from(b'a' + offset)
     };

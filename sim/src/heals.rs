@@ -142,7 +142,12 @@ mod tests {
     use super::*;
 
     fn connected(client: u32) -> Event {
-        Event::Connected { socket: SocketId(client), client, sid: format!("sid-{client}"), server: "s".to_owned() }
+        Event::Connected {
+            socket: SocketId(client),
+            client,
+            sid: format!("sid-{client}"),
+            server: "s".to_owned(),
+        }
     }
 
     fn wish(client: u32) -> Event {

@@ -218,6 +218,18 @@ pub enum Order {
     Switch { sid: String, from: String, to: String },
 }
 
+impl Order {
+    /// The engine's id of the socket concerned.
+    pub fn sid(&self) -> &str {
+        let (Self::Broadcast { sid, .. }
+        | Self::Disconnect { sid }
+        | Self::Join { sid, .. }
+        | Self::Leave { sid, .. }
+        | Self::Switch { sid, .. }) = self;
+        sid
+    }
+}
+
 /// What happened in one run, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {

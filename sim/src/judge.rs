@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use parlor::check::{
     self, Accepted, Checker, ClientId, Guarantee, Options, Record, Request, RoomId, Verdict,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::heals;
 use crate::history::{Call, Entry, Event, History, MessageId, Order, SocketId};
@@ -35,7 +35,7 @@ pub struct Failure {
 }
 
 /// What the checkers counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the checkers' verdict")]
 pub struct Counts {
     pub expected: u64,

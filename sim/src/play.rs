@@ -40,9 +40,7 @@ pub(crate) async fn run_client<N: SimNet>(
     let mut cues: VecDeque<(Instant, Cue)> = client
         .operations
         .iter()
-        .map(|operation| {
-            (zero + Duration::from_millis(operation.at_ms), Cue::Act(operation.act))
-        })
+        .map(|operation| (zero + Duration::from_millis(operation.at_ms), Cue::Act(operation.act)))
         .collect();
     cues.push_back((zero + quiet.wish, Cue::Wish));
     cues.push_back((zero + quiet.probe, Cue::Probe));
@@ -53,7 +51,8 @@ pub(crate) async fn run_client<N: SimNet>(
         max: ms(plan.reconnect.delay_max_ms),
         ..BackoffOptions::default()
     };
-    let options = Options { connect_timeout: ms(plan.reconnect.connect_timeout_ms), ..Options::default() };
+    let options =
+        Options { connect_timeout: ms(plan.reconnect.connect_timeout_ms), ..Options::default() };
     let mut player = Player {
         actor,
         cues,
@@ -93,7 +92,8 @@ impl<D: Dialer> Player<D> {
                 self.next_cue().await;
                 continue;
             }
-            let dial = timeout(self.options.connect_timeout, self.dialer.dial());
+            let dialer = self.dialer.clone();
+            let dial = timeout(self.options.connect_timeout, dialer.dial());
             if let Some(Ok(Ok(stream))) = self.meanwhile(dial).await {
                 self.converse(stream).await;
             }

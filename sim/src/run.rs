@@ -32,7 +32,9 @@ pub fn run(plan: &Plan) -> Run {
     let judgement = match wreck {
         None => judge(&history),
         // What the clients of a wrecked world saw ends in the middle.
-        Some(wreck) => Judgement { failures: vec![failure(&wreck, &history)], ..Judgement::default() },
+        Some(wreck) => {
+            Judgement { failures: vec![failure(&wreck, &history)], ..Judgement::default() }
+        }
     };
     Run { history, judgement }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use parlor::hub::{Accepted, Step};
+use parlor::shard::Witness;
 use parlor::{Config, Limits, chat, run_shard};
 use serde::Deserialize;
 
@@ -22,11 +23,12 @@ pub(crate) async fn run_server<N: SimNet>(
 ) -> turmoil::Result {
     let listener = N::bind().await?;
     let app = chat::app(vec!["/".to_owned()], format!("start-{start}"));
-    run_shard(listener, config(&plan, start, stage), app, pending()).await;
+    let witness: Witness = Rc::new(move |accepted| witness(accepted, &stage));
+    run_shard(listener, config(&plan, start), Some(witness), app, pending()).await;
     Ok(())
 }
 
-fn config(plan: &Plan, start: u64, stage: Rc<Stage>) -> Config {
+fn config(plan: &Plan, start: u64) -> Config {
     let ms = Duration::from_millis;
     // A restarted server that gave out the ids of its predecessor would be wrong.
     let mut seed = [0; 32];
@@ -40,7 +42,6 @@ fn config(plan: &Plan, start: u64, stage: Rc<Stage>) -> Config {
             ..Limits::default()
         },
         seed,
-        witness: Some(Rc::new(move |accepted| witness(accepted, &stage))),
         ..Config::default()
     }
 }

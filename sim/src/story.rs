@@ -71,6 +71,20 @@ impl<'a> Cast<'a> {
         }
     }
 
+    /// The sockets that something happens to.
+    fn sockets_of(&self, event: &Event) -> impl Iterator<Item = SocketId> {
+        let mut own = event.socket();
+        if let Event::Witnessed { order } = event {
+            own = self.sids.get(order.sid()).copied();
+        }
+        let mut wishes = None;
+        if let Event::Wish { client, .. } = event {
+            wishes = Some(*client);
+        }
+        let of_client = self.sockets.iter().filter(move |(_, (client, _))| wishes == Some(*client));
+        own.into_iter().chain(of_client.map(|(&socket, _)| socket))
+    }
+
     fn message(&self, message: MessageId) -> String {
         format!("message {} of {}", message.number, self.socket(message.by))
     }
@@ -82,22 +96,10 @@ fn is_concerned(failure: &Failure, cast: &Cast<'_>, event: &Event) -> bool {
     if let Some(message) = event.message() {
         return failure.messages.contains(&message);
     }
-    let is_socket = match event {
-        Event::Fault { .. } | Event::Quiet { .. } => return true,
-        Event::Witnessed { order } => {
-            let (Order::Broadcast { sid, .. }
-            | Order::Disconnect { sid }
-            | Order::Join { sid, .. }
-            | Order::Leave { sid, .. }
-            | Order::Switch { sid, .. }) = order;
-            cast.sids.get(sid.as_str()).is_some_and(|socket| failure.sockets.contains(socket))
-        }
-        Event::Wish { client, .. } => failure
-            .sockets
-            .iter()
-            .any(|socket| cast.sockets.get(socket).is_some_and(|(owner, _)| owner == client)),
-        event => event.socket().is_some_and(|socket| failure.sockets.contains(&socket)),
-    };
+    if matches!(event, Event::Fault { .. } | Event::Quiet { .. }) {
+        return true;
+    }
+    let is_socket = cast.sockets_of(event).any(|socket| failure.sockets.contains(&socket));
     let rooms: BTreeSet<&str> = event.rooms().collect();
     let is_room = rooms.is_empty()
         || failure.rooms.is_empty()

@@ -5,6 +5,8 @@
 //! collide often; a small plan finds most ordering faults and runs in
 //! milliseconds. (Groce et al., "Swarm Testing", ISSTA 2012.)
 
+use std::collections::BTreeSet;
+
 use crate::dice::Dice;
 use crate::plan::{
     Act, Client, Direction, Fault, FaultKind, Latency, Network, Operation, Plan, Reconnect, Server,
@@ -48,7 +50,7 @@ struct Taste {
 /// If the profile has no clients.
 pub fn generate(seed: u64, profile: &Profile) -> Plan {
     let mut dice = Dice::new(seed);
-    let duration_ms = dice.between(400, 400 + 80 * profile.operations as u64);
+    let duration_ms = dice.between(600, 1000 + 50 * profile.operations as u64);
     let network = network(&mut dice);
     let server = server(&mut dice);
     let rooms = rooms(&mut dice);
@@ -152,6 +154,7 @@ fn client(
         .map(|_| dice.between(earliest_ms, duration_ms.max(earliest_ms)) / grid_ms * grid_ms)
         .collect();
     times.sort_unstable();
+    let mut joined = BTreeSet::new();
     let operations = times
         .into_iter()
         .enumerate()
@@ -160,21 +163,44 @@ fn client(
             let act = if join_first {
                 Act::Join { room: dice.index(rooms) }
             } else {
-                act(dice, rooms, taste)
+                act(dice, rooms, &joined, taste)
             };
+            follow(act, &mut joined);
             Operation { at_ms, act }
         })
         .collect();
     Client { id, start_ms, rejoins: dice.chance(80), operations }
 }
 
-fn act(dice: &mut Dice, rooms: usize, taste: &Taste) -> Act {
-    let room = dice.index(rooms);
+/// The rooms a client would be in after an act, if all went well.
+fn follow(act: Act, joined: &mut BTreeSet<usize>) {
+    match act {
+        Act::Join { room } => {
+            joined.insert(room);
+        }
+        Act::Leave { room } => {
+            joined.remove(&room);
+        }
+        Act::Switch { from, to } => {
+            if joined.remove(&from) {
+                joined.insert(to);
+            }
+        }
+        Act::Disconnect | Act::Drop | Act::Echo | Act::Message { .. } | Act::Reconnect => {}
+    }
+}
+
+fn act(dice: &mut Dice, rooms: usize, joined: &BTreeSet<usize>, taste: &Taste) -> Act {
+    // Mostly about rooms it should be in: a refusal is soon understood.
+    let own: Vec<usize> = joined.iter().copied().collect();
+    let is_own = !own.is_empty() && dice.chance(85);
+    let any = dice.index(rooms);
+    let room = if is_own { dice.pick(&own) } else { any };
     match dice.weighted(&taste.weights) {
         0 => Act::Disconnect,
         1 => Act::Drop,
         2 => Act::Echo,
-        3 => Act::Join { room },
+        3 => Act::Join { room: any },
         4 => Act::Leave { room },
         5 => Act::Message {
             room,
@@ -192,25 +218,34 @@ fn act(dice: &mut Dice, rooms: usize, taste: &Taste) -> Act {
 }
 
 fn faults(dice: &mut Dice, duration_ms: u64, ids: &[u32], server: &Server) -> Vec<Fault> {
-    // Each kind is possible in half of the seeds; then how many of each.
     let mut faults = Vec::new();
-    for kind in 0..5 {
-        if !dice.chance(50) {
+    // From a stutter to longer than it takes to notice.
+    let dead_ms = server.ping_interval_ms + server.ping_timeout_ms;
+    for kind in 0..KINDS {
+        // Each kind is possible in some of the seeds; then how many of each.
+        if !dice.chance(40) {
             continue;
         }
-        let most = if kind < 2 { 2 } else { 4 };
+        let is_of_server = kind < 2;
+        let most = if is_of_server { 1 } else { 3 };
         for _ in 0..dice.between(1, most) {
-            let from_ms = dice.between(0, duration_ms - 20);
-            // Both shorter and longer than it takes to notice.
-            let dead_ms = server.ping_interval_ms + server.ping_timeout_ms;
-            let length_ms = dice.pick(&[dead_ms / 10, dead_ms / 3, dead_ms, 2 * dead_ms]);
-            let until_ms = (from_ms + dice.between(10, length_ms.max(10))).min(duration_ms);
+            // Mostly once somebody is connected, for else there is little to break.
+            let earliest_ms = if dice.chance(80) { duration_ms / 5 } else { 0 };
+            let from_ms = dice.between(earliest_ms, duration_ms - 20);
+            let most_ms = match is_of_server {
+                true => 150,
+                false => dice.pick(&[dead_ms / 10, dead_ms / 3, dead_ms, dead_ms * 3 / 2]),
+            };
+            let until_ms = (from_ms + dice.between(10, most_ms.max(10))).min(duration_ms);
             faults.push(Fault { from_ms, until_ms, kind: fault_kind(dice, kind, ids) });
         }
     }
     faults.sort_by_key(|fault| (fault.from_ms, fault.until_ms));
     faults
 }
+
+/// How many kinds of faults [`fault_kind`] knows; the first two concern the server.
+const KINDS: usize = 5;
 
 fn fault_kind(dice: &mut Dice, kind: usize, ids: &[u32]) -> FaultKind {
     let clients = |dice: &mut Dice| {
@@ -239,7 +274,6 @@ fn fault_kind(dice: &mut Dice, kind: usize, ids: &[u32]) -> FaultKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn same_seed_same_plan_and_other_seeds_other_plans() {

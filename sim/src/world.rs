@@ -137,7 +137,10 @@ fn build(plan: &Rc<Plan>, stage: &Rc<Stage>, quiet: Quiet) -> turmoil::Sim<'stat
     });
     for client in &plan.clients {
         let actor = Actor::new(Rc::clone(plan), client, Rc::clone(stage));
-        sim.client(name(client.id), run_client::<Turmoil>(Rc::clone(plan), client.clone(), actor, quiet));
+        sim.client(
+            name(client.id),
+            run_client::<Turmoil>(Rc::clone(plan), client.clone(), actor, quiet),
+        );
     }
     sim
 }

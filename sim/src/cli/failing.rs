@@ -54,7 +54,7 @@ pub(crate) fn report(plan: &Plan, whole: &Run, args: &FailingArgs) -> Result<Rep
     let small = run(&plan);
     let failure = small.judgement.failures.iter().find(|it| it.guarantee == first.guarantee);
     let failure = failure.expect("shrinking keeps the guarantee that is broken");
-    let name = plan.origin.map_or("plan".to_owned(), |seed| format!("seed-{seed}"));
+    let name = plan.origin.map_or_else(|| "plan".to_owned(), |seed| format!("seed-{seed}"));
     let file = args.out.join(format!("{name}-{}.json", failure.guarantee));
     store(&plan, &file)?;
     Ok(Report {
@@ -91,7 +91,7 @@ pub(crate) fn store(plan: &Plan, path: &Path) -> Result<(), CommandError> {
 impl Report {
     /// The story first, then how to see it again.
     pub(crate) fn write(&self, out: &mut dyn Write) -> Result<(), CommandError> {
-        let seed = self.seed.map_or("plan".to_owned(), |seed| format!("seed {seed}"));
+        let seed = self.seed.map_or_else(|| "plan".to_owned(), |seed| format!("seed {seed}"));
         let broken: Vec<&str> = self.guarantees.iter().map(String::as_str).collect();
         writeln!(out, "{seed} breaks {}", broken.join(", "))?;
         writeln!(out, "shrunk in {} runs to {}:\n", self.shrink_runs, self.size)?;

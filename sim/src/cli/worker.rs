@@ -84,7 +84,9 @@ impl Worker {
     }
 
     /// Splits into the process, to be killed and waited for, and its results.
-    pub(crate) fn into_parts(self) -> (Child, impl Iterator<Item = Result<SeedResult, CommandError>>) {
+    pub(crate) fn into_parts(
+        self,
+    ) -> (Child, impl Iterator<Item = Result<SeedResult, CommandError>>) {
         let results = self.results.lines().map(|line| {
             let line = line?;
             serde_json::from_str(&line).map_err(|_| CommandError::Worker(line))
