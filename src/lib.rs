@@ -31,7 +31,7 @@
 //!
 //! * pure (bytes, events and `now` in; bytes and actions out): [`room`],
 //!   [`engineio`], [`socketio`], [`websocket`], [`hub`]
-//! * drivers (they await): [`net`], [`shard`], [`app`], [`server`]
+//! * drivers (they await): [`net`], [`shard`], [`app`], [`server`], [`client`]
 //! * an application: [`chat`]
 //!
 //! # Invariants
@@ -57,6 +57,8 @@ pub mod shard;
 pub mod app;
 
 pub mod server;
+
+pub mod client;
 
 pub mod chat;
 
