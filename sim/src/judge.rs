@@ -48,6 +48,25 @@ pub struct Counts {
     pub connections: u64,
 }
 
+impl Counts {
+    /// Adds the counts of another run.
+    pub fn add(&mut self, other: &Self) {
+        let pairs = [
+            (&mut self.expected, other.expected),
+            (&mut self.delivered, other.delivered),
+            (&mut self.lost, other.lost),
+            (&mut self.duplicate, other.duplicate),
+            (&mut self.reordered, other.reordered),
+            (&mut self.indeterminate, other.indeterminate),
+            (&mut self.unrequired, other.unrequired),
+            (&mut self.connections, other.connections),
+        ];
+        for (sum, count) in pairs {
+            *sum += count;
+        }
+    }
+}
+
 /// The judgement over one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {

@@ -24,6 +24,7 @@ pub mod plan;
 mod play;
 pub mod run;
 mod server;
+pub mod shaped;
 pub mod shrink;
 mod stage;
 pub mod story;

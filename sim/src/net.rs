@@ -10,6 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use parlor::net::{Dialer, Listener};
 use turmoil::net::{TcpListener, TcpStream};
 
+use crate::plan::StreamShape;
+use crate::shaped::ShapedStream;
+
 /// What a world needs of a simulated network.
 pub trait SimNet {
     /// Accepts connections on the server's host.
@@ -18,10 +21,10 @@ pub trait SimNet {
     type Dialer: Dialer;
 
     /// Binds the server's port on the current host.
-    fn bind() -> impl Future<Output = io::Result<Self::Listener>>;
+    fn bind(shape: StreamShape) -> impl Future<Output = io::Result<Self::Listener>>;
 
     /// Dials the server from the current host.
-    fn dialer() -> Self::Dialer;
+    fn dialer(shape: StreamShape) -> Self::Dialer;
 }
 
 /// The name of the server's host.
@@ -37,36 +40,40 @@ impl SimNet for Turmoil {
     type Listener = SimListener;
     type Dialer = SimDialer;
 
-    async fn bind() -> io::Result<SimListener> {
+    async fn bind(shape: StreamShape) -> io::Result<SimListener> {
         let every_interface = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
-        Ok(SimListener(TcpListener::bind(every_interface).await?))
+        Ok(SimListener { listener: TcpListener::bind(every_interface).await?, shape })
     }
 
-    fn dialer() -> SimDialer {
-        SimDialer
+    fn dialer(shape: StreamShape) -> SimDialer {
+        SimDialer(shape)
     }
 }
 
 /// A simulated listener, on every interface of the current host.
 // No Debug, because turmoil's listener has none.
-pub struct SimListener(TcpListener);
+pub struct SimListener {
+    listener: TcpListener,
+    shape: StreamShape,
+}
 
 impl Listener for SimListener {
-    type Io = TcpStream;
+    type Io = ShapedStream<TcpStream>;
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.0.accept().await
+    async fn accept(&mut self) -> io::Result<(Self::Io, SocketAddr)> {
+        let (stream, address) = self.listener.accept().await?;
+        Ok((ShapedStream::new(stream, self.shape), address))
     }
 }
 
 /// Dials the server's host.
 #[derive(Clone, Copy, Debug)]
-pub struct SimDialer;
+pub struct SimDialer(StreamShape);
 
 impl Dialer for SimDialer {
-    type Io = TcpStream;
+    type Io = ShapedStream<TcpStream>;
 
-    async fn dial(&self) -> io::Result<TcpStream> {
-        TcpStream::connect((SERVER, PORT)).await
+    async fn dial(&self) -> io::Result<Self::Io> {
+        Ok(ShapedStream::new(TcpStream::connect((SERVER, PORT)).await?, self.0))
     }
 }

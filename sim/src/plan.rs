@@ -58,6 +58,26 @@ pub struct Network {
     pub latency: Latency,
     /// Whether hosts take their turns in a shuffled order.
     pub shuffle_hosts: bool,
+    /// What streams take and give at a time.
+    pub stream: StreamShape,
+}
+
+/// What a stream takes and gives at a time, at both of its ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamShape {
+    /// The most that one read returns.
+    pub read_bytes_max: u32,
+    /// What the send buffer holds; a write that finds it full waits.
+    pub buffer_bytes: u32,
+    /// How fast the send buffer drains.
+    pub bytes_per_ms: u32,
+}
+
+impl StreamShape {
+    /// A stream that is never in the way.
+    pub const WIDE: Self =
+        Self { read_bytes_max: 1 << 20, buffer_bytes: 1 << 30, bytes_per_ms: 1 << 30 };
 }
 
 /// The bounds of a link's latency, one way; what lies between is exponentially distributed.
@@ -327,6 +347,10 @@ impl Plan {
         if self.network.tick_ms == 0 || self.duration_ms > DURATION_MAX_MS {
             return refuse(format!("tick 0 or longer than {DURATION_MAX_MS} ms"));
         }
+        let StreamShape { read_bytes_max, buffer_bytes, bytes_per_ms } = self.network.stream;
+        if [read_bytes_max, buffer_bytes, bytes_per_ms].contains(&0) {
+            return refuse("a stream that carries nothing".to_owned());
+        }
         if self.server.ping_interval_ms == 0 || self.server.ping_timeout_ms == 0 {
             return refuse("a heartbeat of 0 ms".to_owned());
         }
@@ -395,11 +419,34 @@ impl Plan {
             + 2 * self.reconnect.connect_timeout_ms
             + self.reconnect.delay_max_ms
             + 8 * self.latency_max_ms()
+            + self.drain_ms()
     }
 
     /// How long a broadcast may take until all members have it: four one-way trips.
     pub fn settle_ms(&self) -> u64 {
-        4 * self.latency_max_ms()
+        4 * self.latency_max_ms() + self.drain_ms()
+    }
+
+    /// How long one stream takes for every message of the plan, with its envelope.
+    fn drain_ms(&self) -> u64 {
+        const ENVELOPE_BYTES: u64 = 400;
+        let operations = self.clients.iter().flat_map(|client| &client.operations);
+        let bytes: u64 = operations
+            .map(|operation| match operation.act {
+                Act::Message { bytes, attachments, .. } => {
+                    ENVELOPE_BYTES + u64::from(bytes) * (1 + u64::from(attachments))
+                }
+                Act::Disconnect
+                | Act::Drop
+                | Act::Echo
+                | Act::Join { .. }
+                | Act::Leave { .. }
+                | Act::Reconnect
+                | Act::Switch { .. } => ENVELOPE_BYTES,
+            })
+            .sum();
+        let StreamShape { buffer_bytes, bytes_per_ms, .. } = self.network.stream;
+        bytes / u64::from(buffer_bytes.min(bytes_per_ms))
     }
 }
 
@@ -475,11 +522,12 @@ mod tests {
     #[test]
     fn contradictions_are_refused() {
         type Edit = fn(&mut Plan);
-        let edits: [(&str, Edit); 9] = [
+        let edits: [(&str, Edit); 10] = [
             ("same id", |plan| plan.clients[1].id = plan.clients[0].id),
             ("tick 0", |plan| plan.network.tick_ms = 0),
             ("heartbeat", |plan| plan.server.ping_timeout_ms = 0),
             ("latency", |plan| plan.network.latency.min_ms = plan.network.latency.max_ms + 1),
+            ("carries nothing", |plan| plan.network.stream.bytes_per_ms = 0),
             ("reconnect", |plan| plan.reconnect.delay_min_ms = 0),
             ("order of time", |plan| {
                 plan.clients[0].operations[0].at_ms = plan.duration_ms;

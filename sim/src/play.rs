@@ -60,7 +60,7 @@ pub(crate) async fn run_client<N: SimNet>(
         random: Random::new(seed),
         options: Arc::new(options),
         scratch: Scratch::default(),
-        dialer: N::dialer(),
+        dialer: N::dialer(plan.network.stream),
     };
     player.wait_until(zero + ms(client.start_ms)).await;
     player.run().await

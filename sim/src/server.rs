@@ -5,9 +5,7 @@ use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
 
-use parlor::hub::{Accepted, Step};
-use parlor::shard::Witness;
-use parlor::{Config, Limits, chat, run_shard};
+use parlor::{Accepted, Config, Limits, Step, Witness, chat, run_shard};
 use serde::Deserialize;
 
 use crate::history::{Event, MessageId, Order, SocketId};
@@ -21,7 +19,7 @@ pub(crate) async fn run_server<N: SimNet>(
     start: u64,
     stage: Rc<Stage>,
 ) -> turmoil::Result {
-    let listener = N::bind().await?;
+    let listener = N::bind(plan.network.stream).await?;
     let app = chat::app(vec!["/".to_owned()], format!("start-{start}"));
     let witness: Witness = Rc::new(move |accepted| witness(accepted, &stage));
     run_shard(listener, config(&plan, start), Some(witness), app, pending()).await;

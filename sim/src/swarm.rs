@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::dice::Dice;
 use crate::plan::{
     Act, Client, Direction, Fault, FaultKind, Latency, Network, Operation, Plan, Reconnect, Server,
-    VERSION,
+    StreamShape, VERSION,
 };
 
 /// How big plans are and whether anything goes wrong in them.
@@ -54,7 +54,10 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
     let network = network(&mut dice);
     let server = server(&mut dice);
     let rooms = rooms(&mut dice);
-    let taste = taste(&mut dice);
+    let mut taste = taste(&mut dice);
+    if network.stream != StreamShape::WIDE {
+        taste.bytes_max = taste.bytes_max.min(200);
+    }
     let count = if profile.clients > 2 {
         dice.between(2, profile.clients as u64)
     } else {
@@ -92,6 +95,19 @@ fn network(dice: &mut Dice) -> Network {
         tick_ms: dice.pick(&[1, 2, 5]),
         latency: Latency { min_ms, max_ms: min_ms + dice.pick(&[0, 1, 10, 40]) },
         shuffle_hosts: dice.chance(50),
+        stream: stream(dice),
+    }
+}
+
+/// Mostly wide; else narrow enough for partial frames and backlogs.
+fn stream(dice: &mut Dice) -> StreamShape {
+    if dice.chance(60) {
+        return StreamShape::WIDE;
+    }
+    StreamShape {
+        read_bytes_max: dice.pick(&[1, 7, 100, 1000]),
+        buffer_bytes: dice.pick(&[64, 256, 1024]),
+        bytes_per_ms: dice.pick(&[100, 400]),
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use sim::judge::Counts;
 use sim::run::run as run_plan;
 use sim::swarm::{Profile, generate};
 
@@ -33,9 +34,7 @@ struct Summary {
     seeds: u64,
     seconds: f64,
     runs_per_second: f64,
-    deliveries: u64,
-    indeterminate: u64,
-    connections: u64,
+    counts: Counts,
     /// Every failing seed with the guarantees it breaks.
     failing: BTreeMap<u64, Vec<String>>,
     /// The first of them, shrunk.
@@ -130,9 +129,7 @@ fn take_in(
                 let result = result?;
                 jobs[job].missing.remove(&result.seed);
                 progress.inc(1);
-                summary.deliveries += result.counts.delivered;
-                summary.indeterminate += result.counts.indeterminate;
-                summary.connections += result.counts.connections;
+                summary.counts.add(&result.counts);
                 if !result.guarantees.is_empty() {
                     progress.set_message(format!("{} failing", summary.failing.len() + 1));
                     summary.failing.insert(result.seed, result.guarantees);
@@ -177,9 +174,9 @@ fn write(summary: &Summary, args: &FleetArgs, out: &mut dyn Write) -> Result<(),
         summary.seconds,
         summary.runs_per_second,
         summary.failing.len(),
-        summary.deliveries,
-        summary.connections,
-        summary.indeterminate
+        summary.counts.delivered,
+        summary.counts.connections,
+        summary.counts.indeterminate
     )?;
     Ok(())
 }
