@@ -127,6 +127,12 @@ impl Actor {
         }
     }
 
+    /// Its connection, or an attempt at one, ended as only a server can end it.
+    pub(crate) fn handle_expulsion(&self, reason: &str) {
+        let reason = reason.to_owned();
+        self.stage.record(Event::Expelled { client: self.id, reason });
+    }
+
     /// Remembers what an operation makes it want, then says what it says, if connected.
     /// Ending and making connections is the driver's work.
     pub(crate) fn act(&mut self, act: Act) -> Option<Emit> {

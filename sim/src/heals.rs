@@ -62,6 +62,7 @@ impl<'a> Recovery<'a> {
             Event::Acked { .. }
             | Event::Answered { .. }
             | Event::Asked { .. }
+            | Event::Expelled { .. }
             | Event::Fault { .. }
             | Event::Foreign { .. }
             | Event::JoinSent { .. }

@@ -61,6 +61,9 @@ pub enum Event {
     },
     /// A connection ended, or its end was noticed.
     Ended { socket: SocketId, reason: String },
+    /// An end or an attempt of a client that no network can cause, only a server: it broke the
+    /// protocol, said that the client did, or put the client out.
+    Expelled { client: u32, reason: String },
     /// The plan changed the network or the server.
     Fault { what: String },
     /// Something arrived that this run did not send.
@@ -113,6 +116,7 @@ impl Event {
             | Self::Asked { .. }
             | Self::Connected { .. }
             | Self::Ended { .. }
+            | Self::Expelled { .. }
             | Self::Fault { .. }
             | Self::Foreign { .. }
             | Self::Quiet { .. }
@@ -140,7 +144,8 @@ impl Event {
             | Self::Refused { socket, .. }
             | Self::SwitchAcked { socket, .. }
             | Self::SwitchSent { socket, .. } => Some(*socket),
-            Self::Fault { .. }
+            Self::Expelled { .. }
+            | Self::Fault { .. }
             | Self::Quiet { .. }
             | Self::Wish { .. }
             | Self::Witnessed { .. } => None,
@@ -158,6 +163,7 @@ impl Event {
             | Self::Asked { .. }
             | Self::Connected { .. }
             | Self::Ended { .. }
+            | Self::Expelled { .. }
             | Self::Fault { .. }
             | Self::Foreign { .. }
             | Self::JoinAcked { .. }

@@ -90,7 +90,7 @@ pub fn judge(history: &History) -> Judgement {
     let witness = verdict(history, &names, true);
     let mut failures: Vec<Failure> =
         clients.violations.iter().map(|violation| names.failure(violation, false)).collect();
-    failures.extend(history.entries().iter().filter_map(foreign));
+    failures.extend(history.entries().iter().filter_map(illegal));
     failures.extend(heals::check(history));
     let seen: BTreeSet<String> = failures.iter().map(|failure| failure.guarantee.clone()).collect();
     let sharper = witness.violations.iter().map(|violation| names.failure(violation, true));
@@ -111,6 +111,9 @@ pub fn judge(history: &History) -> Judgement {
     Judgement { failures, counts }
 }
 
+/// The guarantee that neither side breaks the protocol, nor says that the other did.
+pub const PROTOCOL_LEGAL: &str = "protocol_legal";
+
 /// A history too long for the checkers' bounds must not pass as clean.
 fn overflow(bound: &str, needs_witness: bool) -> Failure {
     Failure {
@@ -124,15 +127,23 @@ fn overflow(bound: &str, needs_witness: bool) -> Failure {
     }
 }
 
-/// A simulated network carries nothing but what this run sent.
-fn foreign(entry: &Entry) -> Option<Failure> {
-    let Event::Foreign { socket, what } = &entry.event else { return None };
+/// A simulated network carries nothing but what this run sent, and damages
+/// nothing: what else happens is the server's doing.
+fn illegal(entry: &Entry) -> Option<Failure> {
+    let (guarantee, sentence, socket) = if let Event::Foreign { socket, what } = &entry.event {
+        let sentence = format!("something arrived that nobody sent: {what}");
+        (Guarantee::NoInvention.name(), sentence, Some(*socket))
+    } else if let Event::Expelled { client, reason } = &entry.event {
+        (PROTOCOL_LEGAL, format!("client {client} blames the server: {reason}"), None)
+    } else {
+        return None;
+    };
     Some(Failure {
-        guarantee: Guarantee::NoInvention.name().to_owned(),
-        sentence: format!("something arrived that nobody sent: {what}"),
+        guarantee: guarantee.to_owned(),
+        sentence,
         at_us: entry.at_us,
         needs_witness: false,
-        sockets: BTreeSet::from([*socket]),
+        sockets: socket.into_iter().collect(),
         messages: BTreeSet::new(),
         rooms: BTreeSet::new(),
     })
@@ -236,7 +247,8 @@ impl<'a> Names<'a> {
                 from: self.room(from),
                 to: self.room(to),
             },
-            Event::Fault { .. }
+            Event::Expelled { .. }
+            | Event::Fault { .. }
             | Event::Quiet { .. }
             | Event::Wish { .. }
             | Event::Witnessed { .. } => return None,

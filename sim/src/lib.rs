@@ -17,6 +17,7 @@ pub mod faults;
 pub mod heals;
 pub mod history;
 pub mod judge;
+pub mod model;
 pub mod net;
 pub mod panics;
 pub mod plain;

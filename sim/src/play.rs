@@ -140,7 +140,12 @@ impl<D: Dialer> Player<D> {
             }
         };
         match end {
-            End::Broken(reason) => self.actor.handle_end(&reason.to_string()),
+            End::Broken(reason) => {
+                if is_expulsion(&reason) {
+                    self.actor.handle_expulsion(&reason.to_string());
+                }
+                self.actor.handle_end(&reason.to_string());
+            }
             End::Left => {
                 self.actor.act(Act::Disconnect);
                 self.actor.handle_end("it left");
@@ -194,6 +199,21 @@ impl<D: Dialer> Player<D> {
             let said = self.perform(cue);
             debug_assert!(said.is_empty(), "nothing is said without a connection");
         }
+    }
+}
+
+/// Whether only a server can be the cause of this end: the network loses, delays and
+/// closes, but it neither damages nor refuses, and our clients keep to the protocol.
+fn is_expulsion(reason: &CloseReason) -> bool {
+    /// RFC 6455, section 7.4.1: a purpose fulfilled, and an endpoint going away.
+    const INNOCENT: [u16; 2] = [1000, 1001];
+    match reason {
+        CloseReason::WebSocketClosed(code) => code.is_none_or(|code| !INNOCENT.contains(&code)),
+        CloseReason::Handshake(_)
+        | CloseReason::Protocol(_)
+        | CloseReason::Refused
+        | CloseReason::ServerDisconnected => true,
+        _ => false,
     }
 }
 

@@ -77,11 +77,11 @@ impl<'a> Cast<'a> {
         if let Event::Witnessed { order } = event {
             own = self.sids.get(order.sid()).copied();
         }
-        let mut wishes = None;
-        if let Event::Wish { client, .. } = event {
-            wishes = Some(*client);
+        let mut owner = None;
+        if let Event::Expelled { client, .. } | Event::Wish { client, .. } = event {
+            owner = Some(*client);
         }
-        let of_client = self.sockets.iter().filter(move |(_, (client, _))| wishes == Some(*client));
+        let of_client = self.sockets.iter().filter(move |(_, (client, _))| owner == Some(*client));
         own.into_iter().chain(of_client.map(|(&socket, _)| socket))
     }
 
@@ -135,6 +135,9 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
             format!("{} hears {what} in {room:?} from {from}{seq}{damage}", who(socket))
         }
         Event::Ended { socket, reason } => format!("{} is cut off: {reason}", who(socket)),
+        Event::Expelled { client, reason } => {
+            format!("client {client} blames the server: {reason}")
+        }
         Event::Fault { what } => format!("--- {what}"),
         Event::Foreign { socket, what } => {
             format!("{} hears what nobody sent: {what}", who(socket))
