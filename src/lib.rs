@@ -66,3 +66,6 @@ pub use app::{Ack, Admission, Io, Namespace, Raw, Refusal, Socket};
 pub use hub::{Accepted, Limits, Reason, Step};
 pub use server::{Config, ServeError, run_shard, serve};
 pub use shard::Witness;
+
+#[cfg(test)]
+mod mutation;

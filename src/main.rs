@@ -55,10 +55,15 @@ async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error}");
+            complain(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "one line for a person, not for a log")]
+fn complain(error: &str) {
+    eprintln!("parlor: {error}");
 }
 
 async fn run(args: Args) -> Result<(), String> {

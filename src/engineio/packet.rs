@@ -96,7 +96,31 @@ impl<'a> Packet<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::engineio::Open;
+    use crate::mutation::{mutate_text, mutations};
+
+    proptest! {
+        /// Any text is refused, or is exactly what its packet is encoded to.
+        #[test]
+        fn any_text_is_refused_or_goes_both_ways(text in "[0-7]?\\PC{0,10}") {
+            if let Ok(packet) = Packet::decode(&text) {
+                let mut encoded = String::new();
+                packet.encode(&mut encoded);
+                prop_assert_eq!(encoded, text);
+            }
+        }
+
+        #[test]
+        fn damaged_open_packets_are_harmless(damage in mutations()) {
+            let json = r#"{"sid":"a","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000}"#;
+            if let Ok(open) = Open::decode(&mutate_text(json, &damage)) {
+                prop_assert_eq!(Open::decode(&open.encode()), Ok(open));
+            }
+        }
+    }
 
     #[test]
     fn every_packet_type_of_the_spec_goes_both_ways() {

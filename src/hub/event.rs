@@ -39,6 +39,8 @@ pub struct Ticket(pub u64);
 pub enum Reason {
     /// The client left the namespace.
     ClientNamespaceDisconnect,
+    /// The peer sends events faster than handlers that await its answers can take them.
+    EventFlood,
     /// The peer broke the protocol.
     ParseError,
     /// No pong in time.
@@ -64,7 +66,7 @@ impl Reason {
             Self::PingTimeout => "ping timeout",
             Self::ServerNamespaceDisconnect => "server namespace disconnect",
             Self::ServerShuttingDown => "server shutting down",
-            Self::SlowReader => "forced server close",
+            Self::EventFlood | Self::SlowReader => "forced server close",
             Self::TransportClose => "transport close",
             Self::TransportError => "transport error",
         }

@@ -384,11 +384,30 @@ impl Hub {
             actions.list.push(Action::Accepted(Accepted { namespace, socket, step: step() }));
         }
     }
+
+    /// Whether the application awaits an answer of this connection.
+    pub fn awaits_ack(&self, conn: ConnId) -> bool {
+        let memberships =
+            self.connection(conn).map_or(&[][..], |connection| &connection.memberships);
+        memberships.iter().any(|&(namespace, membership)| match membership {
+            Membership::Joined(key) => self.at(namespace).awaits_ack(key),
+            Membership::Asked(_) | Membership::PutOut => false,
+        })
+    }
+
+    #[cfg(test)]
+    fn key_of(&self, conn: ConnId, namespace: NamespaceId) -> Option<crate::room::SocketKey> {
+        match self.connection(conn)?.membership(namespace)? {
+            Membership::Joined(key) => Some(key),
+            Membership::Asked(_) | Membership::PutOut => None,
+        }
+    }
 }
 
 /// WebSocket close codes (RFC 6455, section 7.4.1).
 const NORMAL_CLOSURE: u16 = 1000;
 const PROTOCOL_ERROR: u16 = 1002;
+const TOO_BIG: u16 = 1009;
 
 /// How much a hub holds; all zero when everybody has gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -419,3 +438,6 @@ fn presence_json(room: &str, changes: &[Change]) -> String {
         .collect();
     serde_json::json!(["presence", { "room": room, "changes": changes }]).to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,11 @@ impl Namespace {
         (socket.generation == key.generation).then_some(socket)
     }
 
+    pub(super) fn awaits_ack(&self, key: SocketKey) -> bool {
+        let acks = self.socket(key).and_then(|socket| socket.acks.as_ref());
+        acks.is_some_and(|acks| !acks.awaited.is_empty())
+    }
+
     pub(super) fn by_sid(&self, sid: Sid) -> Option<SocketKey> {
         self.by_sid.get(&sid).copied()
     }

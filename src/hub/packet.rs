@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{
     Action, Actions, ConnId, Hub, Membership, NORMAL_CLOSURE, NamespaceId, Notification, Outcome,
-    Payload, Phase, Reason, SocketId, Step,
+    Payload, Phase, Reason, SocketId, Step, TOO_BIG,
 };
 use crate::engineio;
 use crate::socketio::{self, Args, Incoming, Kind};
@@ -111,6 +111,9 @@ impl Hub {
     ) {
         let legal = match packet {
             Ok(None) => Ok(()),
+            Err(socketio::DecodeError::TooLong { .. }) => {
+                return self.end(conn, Some(TOO_BIG), Reason::ParseError, actions);
+            }
             Ok(Some(Incoming::Ack { namespace, id, args })) => {
                 self.acked(conn, &namespace, id, args, actions)
             }

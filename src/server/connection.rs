@@ -21,6 +21,9 @@ const READS_PER_TURN: usize = 16;
 /// WebSocket close code of a normal end (RFC 6455, section 7.4.1).
 const NORMAL_CLOSURE: u16 = 1000;
 
+/// WebSocket close code of a peer that goes beyond what is allowed (RFC 6455, section 7.4.1).
+const POLICY_VIOLATION: u16 = 1008;
+
 /// Runs one connection from its first byte to its last handler.
 pub(super) async fn run_connection<S: Stream>(shard: Rc<Shard<S>>, conn: ConnId) {
     let place = Place { shard: Rc::clone(&shard), conn };
@@ -116,6 +119,12 @@ impl<S: Stream> Connection<S> {
             }
             self.write_backlog(cx);
             if self.dispatch.waiting() >= self.shard.config.events_waiting_max {
+                if self.shard.core.read(|hub| hub.awaits_ack(self.conn)) {
+                    // A handler waits for an answer that would never be read.
+                    let (close_code, reason) = (POLICY_VIOLATION, Reason::EventFlood);
+                    self.shard.core.handle(Event::Close { conn: self.conn, close_code, reason });
+                    continue;
+                }
                 // Not read until handlers have caught up; they wake this task.
                 return Poll::Pending;
             }
@@ -147,12 +156,13 @@ impl<S: Stream> Connection<S> {
     /// handled before it.
     fn receive(&mut self, cx: &mut Context<'_>, mut bytes: &mut [u8]) {
         let max = self.shard.config.limits.max_payload;
-        while !bytes.is_empty() && self.shard.core.closing(self.conn).is_none() {
+        while self.shard.core.closing(self.conn).is_none() {
             let taken = match self.decoder.decode(bytes, max) {
-                Ok((taken, message)) => {
-                    if let Some(message) = message {
-                        handle(&self.shard, self.conn, message);
-                    }
+                // All is taken, also when nothing was left: the decoder has
+                // freed what the last message lay in.
+                Ok((_, None)) => return,
+                Ok((taken, Some(message))) => {
+                    handle(&self.shard, self.conn, message);
                     taken
                 }
                 Err(error) => {

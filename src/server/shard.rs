@@ -115,13 +115,18 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-/// Tells everybody to go, and waits until they have, or for `close_timeout`.
+/// How long the end of the server waits for peers that do not go by themselves:
+/// whoever sends a signal expects the process to be gone within a second.
+const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
+
+/// Tells everybody to go, and waits until they have, but not for long.
 async fn close_all<S: Stream>(shard: &Rc<Shard<S>>, connections: &mut JoinSet<()>) {
     for conn in shard.core.read(|hub| hub.connections()) {
         let (close_code, reason) = (GOING_AWAY, Reason::ServerShuttingDown);
         shard.core.handle(Event::Close { conn, close_code, reason });
     }
-    let mut timeout = pin!(tokio::time::sleep(shard.config.close_timeout));
+    let patience = shard.config.close_timeout.min(SHUTDOWN_MAX);
+    let mut timeout = pin!(tokio::time::sleep(patience));
     poll_fn(|cx| {
         loop {
             match connections.poll_join_next(cx) {

@@ -114,4 +114,18 @@ fn check_len(len_bytes: usize, limits: &Limits) -> Result<(), DecodeError> {
 }
 
 #[cfg(test)]
+impl Decoder {
+    /// How much memory is held beyond this value itself, roughly.
+    fn heap_bytes(&self) -> usize {
+        self.pending.as_ref().map_or(0, |pending| {
+            size_of::<Pending>()
+                + pending.bytes
+                + pending.attachments.capacity() * size_of::<Bytes>()
+        })
+    }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

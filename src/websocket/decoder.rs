@@ -260,4 +260,16 @@ fn check_len(header: &Header, before: usize, max_bytes: usize) -> Result<(), Fra
 }
 
 #[cfg(test)]
+impl Decoder {
+    /// How much memory is held beyond this value itself.
+    fn heap_bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| {
+            size_of::<Partial>() + partial.data.capacity() + partial.control.capacity()
+        })
+    }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
