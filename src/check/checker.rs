@@ -109,8 +109,9 @@ impl Checker {
             Record::Acked { message, seq } => self.acked(message, seq),
             Record::Answered { client, number } => self.answered(client, number),
             Record::Asked { client, number } => {
-                let is_kept = self.client(client).asks.ask(number);
-                self.overflow_unless(is_kept, "too many echoes of one client are unanswered");
+                if !self.client(client).asks.ask(number) {
+                    self.overflow("too many echoes of one client are unanswered");
+                }
             }
             Record::Connected { client } => self.connected(client),
             Record::Delivered { client, room, message, from, seq, intact } => {
@@ -162,8 +163,7 @@ impl Checker {
                     break;
                 }
                 if message.is_open() {
-                    self.lose(self.next_expiry);
-                    self.close_if_complete(self.next_expiry);
+                    self.expire(self.next_expiry);
                 }
             }
             self.next_expiry += 1;
@@ -194,7 +194,9 @@ impl Checker {
             pending,
             place: None,
             acked: false,
+            reached: false,
             refused: false,
+            overdue: false,
             expired: false,
             sender_inside,
         });
@@ -206,7 +208,9 @@ impl Checker {
                 self.forget(serial, &message);
             }
         }
-        self.overflow_unless(!self.log.overflow, "too many messages miss a receiver");
+        if self.log.overflow {
+            self.overflow("too many messages miss a receiver");
+        }
     }
 
     /// The first sign of a message: what is pending now is required.
@@ -220,6 +224,22 @@ impl Checker {
             if message.expired { 0 } else { message.pending.count() }
         });
         self.verdict.expected += required;
+        if self.log.get(serial).is_some_and(|message| message.overdue) {
+            self.expire(serial);
+        }
+    }
+
+    /// A message's deadline has passed. Whether it was accepted at all may not be
+    /// known yet: it is lost then as soon as it is.
+    fn expire(&mut self, serial: u64) {
+        let is_accepted =
+            self.log.get(serial).is_some_and(|message| message.is_signed() || message.is_placed());
+        if is_accepted {
+            self.lose(serial);
+            self.close_if_complete(serial);
+        } else {
+            self.log.change(serial, |message| message.overdue = true);
+        }
     }
 
     /// Lists a message as one whose receivers still matter.
@@ -270,10 +290,9 @@ impl Checker {
         }
     }
 
-    pub(super) fn overflow_unless(&mut self, is_fine: bool, reason: &'static str) {
-        if !is_fine && self.verdict.overflow.is_none() {
-            self.verdict.overflow = Some(reason);
-        }
+    /// Something could not be judged: the result is invalid.
+    pub(super) fn overflow(&mut self, reason: &'static str) {
+        self.verdict.overflow.get_or_insert(reason);
     }
 
     pub(super) fn accuse(

@@ -49,13 +49,12 @@ impl Checker {
             }
             Known::Old(run) => self.delivered_old(delivery, run),
             Known::Serial(serial) => self.delivered_known(delivery, serial),
-            Known::Unsure => {
-                self.overflow_unless(false, "a delivery is of a message too old to remember")
-            }
+            Known::Unsure => self.overflow("a delivery is of a message too old to remember"),
         }
     }
 
     fn delivered_known(&mut self, delivery: &Delivery, serial: u64) {
+        self.log.change(serial, |message| message.reached = true);
         self.sign(serial);
         if !self.is_as_sent(delivery, serial) {
             if let Some(slot) = self.slot_of_message(delivery.client, serial) {
@@ -86,11 +85,12 @@ impl Checker {
             });
         }
         let is_legal = self.is_for_a_member(delivery, serial, slot);
-        let pair = self.credit(serial, slot);
         if is_legal {
-            self.verdict.unrequired += u64::from(pair == Pair::Unrequired);
             self.judge_order(delivery, serial, slot);
         }
+        // Last, since a message with all its receivers may be forgotten.
+        let pair = self.credit(serial, slot);
+        self.verdict.unrequired += u64::from(is_legal && pair == Pair::Unrequired);
         let newest = &mut self.member_mut(room, slot).newest_heard;
         *newest = (*newest).max(Some(serial));
     }
@@ -158,6 +158,11 @@ impl Checker {
             return self
                 .accuse_of(Guarantee::NoInvention, delivery, || "but not as it was sent".into());
         }
+        if run.refused {
+            return self.accuse_of(Guarantee::AckMeansAccepted, delivery, || {
+                "which had been refused".into()
+            });
+        }
         if self.is_own(delivery.client, delivery.message, run.connection)
             && !self.options.sender_hears
         {
@@ -180,7 +185,7 @@ impl Checker {
         } else if member.is_outside() || run.last_signed_at < member.asked_at {
             self.accuse_of_silence(delivery, slot, run.first_sent_at);
         } else {
-            self.overflow_unless(false, "a delivery is of a message too old to judge");
+            self.overflow("a delivery is of a message too old to judge");
         }
     }
 

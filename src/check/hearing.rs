@@ -35,23 +35,36 @@ impl Checker {
 
     /// A refused message is for nobody.
     pub(super) fn message_refused(&mut self, id: MessageId) {
-        let Known::Serial(serial) = self.log.find(id) else { return };
-        let Some(message) = self.log.get(serial) else { return };
-        let room = message.room;
-        let was_heard = !message.heard.is_empty();
-        let required = if message.is_signed() { message.pending.count() } else { 0 };
-        self.log.change(serial, |message| {
-            message.refused = true;
-            message.pending = Slots::EMPTY;
-            message.place = None;
-        });
-        self.verdict.expected -= required;
+        let (room, was_heard) = match self.log.find(id) {
+            Known::Never | Known::Unsure => return,
+            Known::Old(run) => {
+                self.log.refuse_number(id);
+                (run.room, run.is_signed())
+            }
+            Known::Serial(serial) => self.withdraw(serial),
+        };
         if was_heard {
             self.accuse(Guarantee::AckMeansAccepted, &[id.sender], &[id], &[room], || {
-                format!("{} was refused after a member of room {} had heard it", named(id), room.0)
+                format!(
+                    "{} was refused after there had been a sign of it in room {}",
+                    named(id),
+                    room.0
+                )
             });
         }
+    }
+
+    /// Nobody need hear the message. Returns its room, and whether there was a sign of it.
+    fn withdraw(&mut self, serial: u64) -> (RoomId, bool) {
+        let (room, was_signed, pending) = self.log.change(serial, |message| {
+            message.refused = true;
+            message.place = None;
+            let pending = std::mem::replace(&mut message.pending, Slots::EMPTY);
+            (message.room, message.is_signed(), pending.count())
+        });
+        self.verdict.expected -= if was_signed { pending } else { 0 };
         self.close_if_complete(serial);
+        (room, was_signed)
     }
 
     /// Gives up waiting for a message: whoever misses it has lost it.
@@ -97,15 +110,18 @@ impl Checker {
         let Some(message) = self.log.get(serial) else { return };
         let (id, room) = (message.id, message.room);
         let missing: Vec<u32> = message.pending.iter().chain(owed.iter().copied()).collect();
-        let ack_lied = message.acked && !message.is_placed();
-        let nobody_heard = message.heard.is_empty();
-        if ack_lied && self.options.witnessed {
+        let has_no_place = message.acked && !message.is_placed();
+        if has_no_place && self.options.witnessed {
             // Said already, when the ack came.
             return;
         }
-        if ack_lied && nobody_heard && self.options.judged.contains(Guarantee::AckMeansAccepted) {
-            let mut clients = vec![id.sender];
-            clients.extend(missing.iter().map(|&slot| self.member(room, slot).client));
+        let ack_lied = has_no_place
+            && !message.reached
+            && !missing.iter().all(|&slot| message.is_switching(slot))
+            && self.options.judged.contains(Guarantee::AckMeansAccepted);
+        if ack_lied {
+            let receivers = missing.iter().map(|&slot| self.member(room, slot).client);
+            let clients: Vec<_> = [id.sender].into_iter().chain(receivers).collect();
             return self.accuse(Guarantee::AckMeansAccepted, &clients, &[id], &[room], || {
                 format!(
                     "{} was acked, and none of the {} members it was for heard it",
@@ -124,13 +140,10 @@ impl Checker {
     /// The most specific promise that `slot` should have heard the message by.
     fn name_of_loss(&self, serial: u64, slot: u32) -> Guarantee {
         let Some(message) = self.log.get(serial) else { return Guarantee::JoinThenHear };
-        let is_switching =
-            message.place.as_ref().is_some_and(|place| place.switching.contains(slot));
-        let guarantee = if self.options.sender_hears
-            && self.member(message.room, slot).client == message.id.sender
-        {
+        let is_sender = self.member(message.room, slot).client == message.id.sender;
+        let guarantee = if self.options.sender_hears && is_sender {
             Guarantee::SenderExcluded
-        } else if is_switching {
+        } else if message.is_switching(slot) {
             Guarantee::SwitchAtomic
         } else {
             Guarantee::JoinThenHear

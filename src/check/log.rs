@@ -31,8 +31,12 @@ pub(super) struct Message {
     pub(super) pending: Slots,
     pub(super) place: Option<Box<Place>>,
     pub(super) acked: bool,
+    /// Somebody got it, rightly or not.
+    pub(super) reached: bool,
     pub(super) refused: bool,
-    /// Its deadline has passed: what is pending is lost.
+    /// Its deadline has passed before there was any sign of it.
+    pub(super) overdue: bool,
+    /// It is no longer waited for: what is pending is lost.
     pub(super) expired: bool,
     /// Its sender was a member for certain.
     pub(super) sender_inside: bool,
@@ -68,6 +72,11 @@ impl Message {
         self.place.as_ref().is_some_and(|place| place.members.is_some())
     }
 
+    /// Whether the client of `slot` was switching rooms when the message got its place.
+    pub(super) fn is_switching(&self, slot: u32) -> bool {
+        self.place.as_ref().is_some_and(|place| place.switching.contains(slot))
+    }
+
     pub(super) fn is_signed(&self) -> bool {
         self.signed_at != NEVER
     }
@@ -83,12 +92,20 @@ impl Message {
 pub(super) struct Run {
     pub(super) room: RoomId,
     pub(super) connection: u32,
+    /// Whether they were refused, and for nobody.
+    pub(super) refused: bool,
     pub(super) first: u64,
     pub(super) last: u64,
     /// Position at which the first was sent.
     pub(super) first_sent_at: u64,
-    /// Greatest position of a first sign; [`NEVER`] if one of them had none.
+    /// Greatest position of a first sign; [`NEVER`] if they had none.
     pub(super) last_signed_at: u64,
+}
+
+impl Run {
+    pub(super) fn is_signed(&self) -> bool {
+        self.last_signed_at != NEVER
+    }
 }
 
 #[derive(Debug, Default)]
@@ -213,16 +230,16 @@ impl Log {
         serials.range(serials.partition_point(|&other| other <= serial)..).copied()
     }
 
-    /// The last run of numbers of the sender of `id` in its room and on its
-    /// connection that goes beyond it: messages heard by all who had to.
-    pub(super) fn later_run(&self, message: &Message) -> Option<Run> {
-        let runs = &self.senders[message.id.sender.0 as usize].runs;
+    /// The last forgotten message that was sent after `message` by the same
+    /// sender on the same connection to the same room: all who had to heard it.
+    pub(super) fn later_forgotten(&self, message: &Message) -> Option<MessageId> {
+        let sender = message.id.sender;
         let is_later = |run: &&Run| {
-            run.room == message.room
-                && run.connection == message.connection
+            (run.room, run.connection, run.refused) == (message.room, message.connection, false)
                 && run.last > message.id.number
         };
-        runs.iter().rev().find(is_later).copied()
+        let run = self.senders[sender.0 as usize].runs.iter().rev().find(is_later)?;
+        Some(MessageId { sender, number: run.last })
     }
 
     /// Forgets the oldest message if there are too many. Returns it, unless it
@@ -237,12 +254,15 @@ impl Log {
         let serial = self.base;
         self.base += 1;
         self.bytes -= message.bytes();
-        self.remember_number(&message);
-        if message.misses_somebody() && self.incomplete.len() < options.incomplete_max {
+        if !message.misses_somebody() {
+            self.remember_number(&message);
+        } else if self.incomplete.len() < options.incomplete_max {
             self.incomplete.insert(serial, message);
             return Some(None);
+        } else {
+            self.senders[message.id.sender.0 as usize].runs_dropped = true;
+            self.overflow = true;
         }
-        self.overflow |= message.misses_somebody();
         self.drop_serial(serial, message.id.sender);
         Some(Some((serial, message)))
     }
@@ -256,6 +276,7 @@ impl Log {
         }
         let message = self.incomplete.remove(&serial)?;
         self.drop_serial(serial, message.id.sender);
+        self.remember_number(&message);
         Some(message)
     }
 
@@ -266,34 +287,58 @@ impl Log {
         }
     }
 
-    fn remember_number(&mut self, message: &Message) {
-        if message.refused {
+    /// A message known by its number alone turns out to have been refused.
+    pub(super) fn refuse_number(&mut self, id: MessageId) {
+        let runs = &mut self.senders[id.sender.0 as usize].runs;
+        let Some(i) = runs.iter().position(|run| (run.first..=run.last).contains(&id.number))
+        else {
             return;
-        }
+        };
+        let run = runs[i];
+        let before = id.number.checked_sub(1).map(|last| Run { last, ..run });
+        let refused = Run { first: id.number, last: id.number, refused: true, ..run };
+        let after = id.number.checked_add(1).map(|first| Run { first, ..run });
+        let parts = [before, Some(refused), after].into_iter().flatten();
+        runs.splice(i..=i, parts.filter(|run| run.first <= run.last));
+    }
+
+    fn remember_number(&mut self, message: &Message) {
         let sender = &mut self.senders[message.id.sender.0 as usize];
         let number = message.id.number;
-        if let Some(run) = sender.runs.last_mut() {
-            let continues = run.room == message.room
-                && run.connection == message.connection
-                && run.last + 1 == number;
-            if continues {
-                run.last = number;
-                run.last_signed_at = run.last_signed_at.max(message.signed_at);
-                return;
-            }
-        }
-        if self.runs == RUNS_MAX {
+        let runs = &mut sender.runs;
+        let i = runs.partition_point(|run| run.first < number);
+        runs.insert(
+            i,
+            Run {
+                room: message.room,
+                connection: message.connection,
+                refused: message.refused,
+                first: number,
+                last: number,
+                first_sent_at: message.sent_at,
+                last_signed_at: message.signed_at,
+            },
+        );
+        let merged = merge(runs, i) + i.checked_sub(1).map_or(0, |before| merge(runs, before));
+        self.runs = self.runs + 1 - merged;
+        if self.runs > RUNS_MAX && merged == 0 {
+            runs.remove(i);
             sender.runs_dropped = true;
-            return;
+            self.runs -= 1;
         }
-        self.runs += 1;
-        sender.runs.push(Run {
-            room: message.room,
-            connection: message.connection,
-            first: number,
-            last: number,
-            first_sent_at: message.sent_at,
-            last_signed_at: message.signed_at,
-        });
     }
+}
+
+/// Makes one run of the `i`th and the next, if they are of one kind and
+/// consecutive. Says how many fewer there are.
+fn merge(runs: &mut Vec<Run>, i: usize) -> usize {
+    let kind = |run: &Run| (run.room, run.connection, run.refused, run.is_signed());
+    let [run, next, ..] = runs[i..] else { return 0 };
+    if kind(&run) != kind(&next) || run.last + 1 != next.first {
+        return 0;
+    }
+    runs[i].last = next.last;
+    runs[i].last_signed_at = run.last_signed_at.max(next.last_signed_at);
+    runs.remove(i + 1);
+    1
 }

@@ -80,14 +80,14 @@ impl Member {
         !self.inside && self.joins_open == 0
     }
 
+    /// It is outside, and nothing of its requests is open.
+    fn is_vacant(&self) -> bool {
+        self.is_outside() && self.leaves_open == 0
+    }
+
     /// It is a member, whatever happened to its open requests.
     pub(super) fn is_settled(&self) -> bool {
         self.inside && self.leaves_open == 0
-    }
-
-    /// Whether one request that would make it a member is open, and no other.
-    pub(super) fn is_joining_once(&self) -> bool {
-        self.joins_open == 1 && self.leaves_open == 0
     }
 
     /// What it hears from here on has no order with what it heard before.
@@ -277,7 +277,7 @@ impl Checker {
             let slot = room.next_vacant % slots;
             room.next_vacant = slot + 1;
             let member = &room.members[slot as usize];
-            if only_recent && member.is_outside() && member.outside_from <= base {
+            if only_recent && member.is_vacant() && member.outside_from <= base {
                 return Some(slot);
             }
         }

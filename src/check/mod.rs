@@ -49,6 +49,9 @@ mod switch_atomic;
 mod verdict;
 mod witness;
 
+#[cfg(test)]
+mod tests;
+
 pub use checker::Checker;
 pub use options::{Guarantees, Options, OrderBy};
 pub use record::{Accepted, ClientId, MessageId, Record, Request, RoomId};

@@ -72,7 +72,8 @@ pub struct Options {
     /// arrives after all it is late, and still counts as lost. `None`: lost if it has not arrived at the end.
     pub deadline_us: Option<u64>,
     /// How many messages are remembered one by one, the newest ones. Older ones
-    /// are known by runs of numbers; a delivery that those cannot judge is an overflow.
+    /// are known by runs of numbers; a delivery that those cannot judge is an overflow. `room_total_order` compares
+    /// what a receiver hears with all it heard, but messages with each other only while remembered.
     pub messages_max: usize,
     /// How many bytes the receiver sets of remembered messages may take, in rooms of more than 64.
     pub receivers_bytes_max: usize,

@@ -5,12 +5,16 @@
 //!   a broken connection may be handled after those of the next one.
 //! * `room_total_order`: any two members of a room see the broadcasts that both
 //!   receive in the same order. With sequence numbers: they increase for each
-//!   receiver while it stays a member, and one number means one message as long as
-//!   the room lived, that is, as somebody was a member all the time.
+//!   receiver while it stays a member, and one number means one message, as far as
+//!   somebody who was a member all the time can tell: an empty room and a new
+//!   server count anew.
+
+use std::ops::RangeInclusive;
 
 use super::checker::Checker;
 use super::delivery::{Delivery, named};
-use super::{Guarantee, OrderBy};
+use super::log::Message;
+use super::{Guarantee, MessageId, OrderBy};
 
 impl Checker {
     /// A legal first delivery: does it come in order?
@@ -24,44 +28,39 @@ impl Checker {
     }
 
     fn judge_sender_fifo(&mut self, delivery: &Delivery, serial: u64, slot: u32) {
-        let (room, sender) = (delivery.room, delivery.message.sender);
         // Nearly always it is the newest message this receiver has heard of the room.
-        let Some(newest) = self.member(room, slot).newest_heard.filter(|&newest| newest > serial)
-        else {
+        let newest = self.member(delivery.room, slot).newest_heard;
+        let (Some(newest), Some(message)) = (newest, self.log.get(serial)) else { return };
+        if newest < serial {
             return;
-        };
-        let Some(message) = self.log.get(serial) else { return };
-        let is_heard = |&later: &u64| {
-            self.log.get(later).is_some_and(|later| {
-                later.room == room
-                    && later.connection == message.connection
-                    && later.heard.contains(slot)
-            })
-        };
-        let later = self
-            .log
-            .later_of_sender(serial, sender)
-            .take_while(|&later| later <= newest)
-            .find(is_heard);
-        let later = later.and_then(|later| self.log.get(later)).map(|later| later.id);
-        let forgotten = self.log.later_run(message);
-        let was_settled = self.member(room, slot).is_settled()
-            && self.member(room, slot).settled_at < message.sent_at;
-        let id = match (later, forgotten) {
+        }
+        let forgotten = self.log.later_forgotten(message);
+        let later = match (self.later_heard(message, serial..=newest, slot), forgotten) {
             (Some(id), _) => id,
             (None, None) => return,
-            (None, Some(run)) if was_settled => super::MessageId { sender, number: run.last },
-            (None, Some(_)) => {
-                return self.overflow_unless(
-                    false,
-                    "the order of a delivery is of messages too old to judge",
-                );
-            }
+            (None, Some(id)) if self.was_member_since(serial, slot) => id,
+            (None, Some(_)) => return self.overflow("the order of a delivery is too old to judge"),
         };
         self.verdict.reordered += 1;
         self.accuse_of(Guarantee::SenderFifo, delivery, || {
-            format!("after {}, which was sent later", named(id))
+            format!("after {}, which was sent later", named(later))
         });
+    }
+
+    /// The next message in `range` that the same sender sent on the same
+    /// connection to the same room, and that `slot` has heard.
+    fn later_heard(
+        &self,
+        message: &Message,
+        range: RangeInclusive<u64>,
+        slot: u32,
+    ) -> Option<MessageId> {
+        let is_same =
+            |other: &&Message| other.room == message.room && other.connection == message.connection;
+        let later = self.log.later_of_sender(*range.start(), message.id.sender);
+        let later = later.take_while(|later| range.contains(later));
+        let mut later = later.filter_map(|later| self.log.get(later)).filter(is_same);
+        later.find(|later| later.heard.contains(slot)).map(|later| later.id)
     }
 
     fn judge_by_seq(&mut self, delivery: &Delivery, serial: u64, slot: u32) {
@@ -73,7 +72,7 @@ impl Checker {
                 "without its sequence number".into()
             });
         };
-        if self.note_seq(serial, Some(seq)) {
+        if self.note_seq(serial, Some(seq), Some(slot)) {
             return;
         }
         let member = self.member_mut(delivery.room, slot);
@@ -86,51 +85,45 @@ impl Checker {
         }
     }
 
-    /// Somebody says which place in its room the message has. Says whether that was a lie.
-    pub(super) fn note_seq(&mut self, serial: u64, seq: Option<u64>) -> bool {
+    /// `slot` learns which place in its room the message has. Says whether that was a lie.
+    pub(super) fn note_seq(&mut self, serial: u64, seq: Option<u64>, slot: Option<u32>) -> bool {
         let (Some(seq), Some(message)) = (seq, self.log.get(serial)) else { return false };
         let (id, room) = (message.id, message.room);
-        if self.options.order != OrderBy::Seq || message.seq == Some(seq) {
+        let is_judged = self.options.judged.contains(Guarantee::RoomTotalOrder);
+        if !is_judged || self.options.order != OrderBy::Seq || message.seq == Some(seq) {
             return false;
         }
         if let Some(known) = message.seq {
             self.accuse(Guarantee::RoomTotalOrder, &[id.sender], &[id], &[room], || {
-                format!(
-                    "{} has the sequence numbers {known} and {seq} in room {}",
-                    named(id),
-                    room.0
-                )
+                format!("{} has the numbers {known} and {seq} in room {}", named(id), room.0)
             });
             return true;
         }
         self.log.change(serial, |message| message.seq = Some(seq));
         let former = self.rooms[room.0 as usize].seqs.insert(seq, serial);
-        let Some(former) = former.filter(|&former| self.was_alive_since(former.min(serial))) else {
-            return false;
-        };
+        let (Some(former), Some(slot)) = (former, slot) else { return false };
         let Some(other) = self.log.get(former).map(|message| message.id) else { return false };
-        self.accuse(
-            Guarantee::RoomTotalOrder,
-            &[id.sender, other.sender],
-            &[other, id],
-            &[room],
-            || {
-                format!(
-                    "{} and {} both have the sequence number {seq} in room {}",
-                    named(other),
-                    named(id),
-                    room.0
-                )
-            },
-        );
+        if !self.was_member_since(former.min(serial), slot) {
+            return false;
+        }
+        let clients = [id.sender, other.sender];
+        self.accuse(Guarantee::RoomTotalOrder, &clients, &[other, id], &[room], || {
+            format!(
+                "{} and {} both have the number {seq} in room {}",
+                named(other),
+                named(id),
+                room.0
+            )
+        });
         true
     }
 
-    /// Whether somebody has been a member of the message's room ever since it was sent.
-    fn was_alive_since(&self, serial: u64) -> bool {
+    /// Whether `slot` has been a member of the message's room ever since it was
+    /// sent. The room has lived on then, and its count of messages with it.
+    fn was_member_since(&self, serial: u64, slot: u32) -> bool {
         let Some(message) = self.log.get(serial) else { return false };
-        let members = &self.rooms[message.room.0 as usize].members;
-        members.iter().any(|member| member.is_settled() && member.settled_at < message.sent_at)
+        let member = self.member(message.room, slot);
+        member.is_settled() && member.settled_at < message.sent_at
     }
 
     fn judge_by_graph(&mut self, delivery: &Delivery, serial: u64, slot: u32) {
@@ -142,16 +135,14 @@ impl Checker {
         clients.extend(cycle.iter().map(|edge| edge.witness));
         clients.sort_unstable();
         clients.dedup();
-        let ids: Vec<_> = cycle
-            .iter()
-            .filter_map(|edge| self.log.get(edge.from))
-            .map(|message| message.id)
-            .collect();
+        let serials = cycle.iter().map(|edge| edge.from).chain([last]);
+        let ids: Vec<_> =
+            serials.filter_map(|serial| self.log.get(serial)).map(|message| message.id).collect();
         self.accuse(Guarantee::RoomTotalOrder, &clients, &ids, &[delivery.room], || {
+            let (client, heard) = (delivery.client.0, named(delivery.message));
             let order: Vec<_> = ids.iter().map(|&id| named(id)).collect();
-            let client = delivery.client.0;
             format!(
-                "client {client} closed a circle: others heard {}, in this order",
+                "client {client} heard {heard} last, and yet others heard {}",
                 order.join(", then ")
             )
         });

@@ -53,8 +53,7 @@ impl Checker {
     pub(super) fn accuse_by_place(&mut self, serial: u64, slot: u32) {
         let Some(message) = self.log.get(serial) else { return };
         let (id, room) = (message.id, message.room);
-        let is_switching =
-            message.place.as_ref().is_some_and(|place| place.switching.contains(slot));
+        let is_switching = message.is_switching(slot);
         let member = self.member(room, slot);
         let client = member.client;
         let guarantee = match member.seat {

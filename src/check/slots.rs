@@ -130,14 +130,15 @@ impl Slots {
 
     /// Takes less memory if nearly all slots below `len` are in.
     pub(super) fn compress(&mut self, len: usize) {
-        let bytes_before = self.bytes();
-        if bytes_before == 0 {
-            return;
-        }
-        let missing = len.saturating_sub(self.count() as usize);
-        if self.end() as usize <= len.next_multiple_of(64)
-            && missing * size_of::<u32>() < bytes_before / 2
-        {
+        let Self::Many(many) = self else { return };
+        let Many::Words(words) = &**many else { return };
+        let last = words
+            .iter()
+            .rposition(|&word| word != 0)
+            .map_or(0, |i| i * 64 + 64 - words[i].leading_zeros() as usize);
+        let len = len.max(last);
+        let missing_bytes = (len - self.count() as usize) * size_of::<u32>();
+        if missing_bytes < self.bytes() / 2 {
             let missing = (0..len as u32).filter(|&slot| !self.contains(slot)).collect();
             *self = Self::Many(Box::new(Many::AllBut { len: len as u32, missing }));
         }

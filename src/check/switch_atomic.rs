@@ -64,7 +64,8 @@ impl Checker {
         let switch = found.map(|i| switches.remove(i));
         self.answer(client, from, Step::Leave, granted);
         self.answer(client, to, Step::Join, granted);
-        if let Some(switch) = switch.filter(|switch| granted && switch.is_clear) {
+        let is_judged = self.options.judged.contains(Guarantee::SwitchAtomic);
+        if let Some(switch) = switch.filter(|switch| granted && switch.is_clear && is_judged) {
             self.require_after_switch(client, &switch);
         }
     }
@@ -164,17 +165,17 @@ impl Checker {
     }
 
     /// The engine let the client into a room, or out of it, by itself: was that half of a switch?
-    pub(super) fn note_half(&mut self, client: ClientId, room: RoomId) {
+    pub(super) fn note_half(&mut self, client: ClientId, room: RoomId, step: Step) {
+        let is_half =
+            |from: RoomId, to: RoomId| room == if step == Step::Leave { from } else { to };
         let halves = self.halves.len();
-        self.halves.retain(|&(who, from, to)| who != client || (from != room && to != room));
+        self.halves.retain(|&(who, from, to)| who != client || !is_half(from, to));
         if self.halves.len() < halves {
             return;
         }
-        let half = self
-            .client(client)
-            .switches
-            .iter()
-            .find(|switch| switch.is_clear && (switch.from == room || switch.to == room));
+        let switches = &self.client(client).switches;
+        let half =
+            switches.iter().find(|switch| switch.is_clear && is_half(switch.from, switch.to));
         if let Some(&Switch { from, to, .. }) = half {
             self.halves.push((client, from, to));
         }

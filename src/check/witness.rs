@@ -3,7 +3,7 @@
 
 use super::checker::Checker;
 use super::log::{Known, Place};
-use super::membership::Seat;
+use super::membership::{Seat, Step};
 use super::slots::Slots;
 use super::{Accepted, ClientId, MessageId, RoomId};
 
@@ -15,11 +15,11 @@ impl Checker {
             Accepted::Broadcast { message, room } => self.placed(message, room),
             Accepted::Disconnect { client } => self.unseat_everywhere(client),
             Accepted::Join { client, room } => {
-                self.note_half(client, room);
+                self.note_half(client, room, Step::Join);
                 self.seat(client, room, Seat::Joined);
             }
             Accepted::Leave { client, room } => {
-                self.note_half(client, room);
+                self.note_half(client, room, Step::Leave);
                 self.seat(client, room, Seat::Left);
             }
             Accepted::Switch { client, from, to } => {
