@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Determinism(DeterminismArgs),
     /// Runs many seeds; a failing one is told, shrunk and stored.
     Fleet(FleetArgs),
+    /// Breaks the engine on purpose, in a copy, and says which guarantee noticed.
+    Mutants(MutantsArgs),
     /// Runs a stored plan and says whether it still fails.
     Replay(ReplayArgs),
     /// Runs one seed.
@@ -137,6 +139,9 @@ pub(crate) struct ShrinkArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 
+    /// The guarantee that must stay broken; without it, the first that is.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) guarantee: Option<String>,
     /// Most runs it may take.
     #[arg(long, default_value_t = 3000)]
     pub(crate) runs: usize,
@@ -171,6 +176,17 @@ pub(crate) struct FleetArgs {
     pub(crate) json: bool,
 }
 
+#[derive(clap::Args, Debug)]
+pub(crate) struct MutantsArgs {
+    /// Only these mutants, by the names of their patches.
+    pub(crate) names: Vec<String>,
+    /// How many seeds each mutant gets.
+    #[arg(long, default_value_t = 200)]
+    pub(crate) seeds: u64,
+    /// How many processes.
+    #[arg(long, default_value_t = NonZeroU64::MIN)]
+    pub(crate) jobs: NonZeroU64,
+}
 #[derive(clap::Args, Debug)]
 pub(crate) struct DeterminismArgs {
     /// How many seeds.
