@@ -210,7 +210,9 @@ impl<'a> Past<'a> {
             Deed::Join(client, room) => self.join_outcome(*client, *room, None),
             Deed::Leave(client, room) => Outcome::Left(self.is_member(*client, *room)),
             Deed::Switch(client, from, to) => self.join_outcome(*client, *to, Some(*from)),
-            Deed::Unwatch(client, room) => Outcome::Left(self.watches_since(*client, *room).is_some()),
+            Deed::Unwatch(client, room) => {
+                Outcome::Left(self.watches_since(*client, *room).is_some())
+            }
             Deed::Watch(client, room) => self.watch_outcome(*client, *room),
         }
     }

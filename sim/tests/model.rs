@@ -57,8 +57,7 @@ impl ReferenceStateMachine for Deeds {
     fn transitions(_: &Model) -> BoxedStrategy<Deed> {
         let client = || 0..CLIENTS;
         let room = || 0..ROOMS.len();
-        let target =
-            || prop_oneof![4 => room().prop_map(Target::Room), 1 => client().prop_map(Target::Socket)];
+        let target = || prop_oneof![4 => room().prop_map(Target::Room), 1 => client().prop_map(Target::Socket)];
         let targets = || proptest::collection::vec(target(), 0..3);
         let way = select(vec![Way::Left, Way::Lost, Way::PutOut]);
         prop_oneof![
@@ -210,9 +209,8 @@ impl System {
         let conn = match self.conns[client] {
             Some(conn) => conn,
             None => {
-                let is_free = |index: &u32| {
-                    self.conns.iter().flatten().all(|conn| conn.index != *index)
-                };
+                let is_free =
+                    |index: &u32| self.conns.iter().flatten().all(|conn| conn.index != *index);
                 let index = (0..).find(is_free).expect("more indices than clients");
                 self.generation += 1;
                 let conn = ConnId { index, generation: self.generation };
