@@ -48,8 +48,6 @@ pub mod websocket;
 
 pub mod hub;
 
-pub mod check;
-
 pub mod net;
 
 pub mod shard;

@@ -1,0 +1,434 @@
+//! One client: it dials, joins its room, speaks when told to, and listens.
+//!
+//! Whatever it sees goes into the books of its thread at the moment it is seen.
+//! Its task is small, since there are thousands: all there is to an idle client
+//! is its connection and an empty queue.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use parlor::client::{CloseReason, Connection, Event, Join, Options, Outgoing};
+use parlor::net::{Dialer, TcpDialer};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::accounting::{Arrival, Sent};
+use crate::chat::{self, Answer};
+use crate::fleet::{Books, Fleet, State};
+use crate::message::Signature;
+use crate::readiness::NotingWaker;
+use crate::recorder::Phase;
+use crate::run::Brief;
+use crate::schedule::Message;
+
+/// What may wait for a server that does not read. Sending never waits; what
+/// finds this full is counted as dropped.
+const BACKLOG_BYTES_MAX: usize = 1024 * 1024;
+/// What a message needs beyond its arguments: packet type, id, frame header.
+const FRAME_BYTES_MAX: usize = 64;
+
+/// A client that has dialled.
+pub(crate) struct Client {
+    connection: Connection<TcpStream>,
+    talk: Talk,
+    /// Of the task that polls the connection.
+    waker: Option<NotingWaker>,
+}
+
+/// What it has said and is waiting for.
+struct Talk {
+    stage: Stage,
+    /// Messages whose acknowledgement has not arrived, oldest first.
+    awaited: VecDeque<Awaited>,
+}
+
+/// How far it has come.
+enum Stage {
+    /// CONNECT is not answered yet.
+    Connecting,
+    /// The join's acknowledgement, of this id, has not arrived yet.
+    Joining { ack_id: u64 },
+    /// It is in its room.
+    Joined,
+    /// The server did not want it, for this reason.
+    Refused(String),
+}
+
+/// An acknowledgement that is due.
+#[derive(Clone, Copy)]
+struct Awaited {
+    ack_id: u64,
+    number: u32,
+    intended_us: u64,
+    sent_us: u64,
+}
+
+/// What all clients of a run tell the server alike.
+pub(crate) fn options(brief: &Brief) -> Arc<Options> {
+    Arc::new(Options {
+        host: brief.authority.clone(),
+        path: brief.options.session.path.clone(),
+        connect_timeout: brief.options.timeout,
+        backlog_bytes_max: BACKLOG_BYTES_MAX,
+        ..Options::default()
+    })
+}
+
+/// Starts `client`, which was due at `due_us`. It keeps `permit` until it has
+/// joined or failed.
+pub(crate) fn start(fleet: &Rc<Fleet>, client: u32, due_us: u64, permit: OwnedSemaphorePermit) {
+    let fleet = Rc::clone(fleet);
+    // Its end is observed through the tally.
+    spawn_local(async move {
+        match join(&fleet, client, due_us).await {
+            // A task of its own: this one has room for connecting, which the
+            // rest of the client's life does not need.
+            Ok(()) => drop(spawn_local(run_joined(Rc::clone(&fleet), client))),
+            Err(error) => fleet.fail(client, error),
+        }
+        fleet.settled.notify_one();
+        drop(permit);
+    });
+}
+
+/// Connects and joins; the error says in which layer that failed.
+async fn join(fleet: &Rc<Fleet>, client: u32, due_us: u64) -> Result<(), String> {
+    let dialled = Instant::now();
+    let deadline = dialled + fleet.brief.options.timeout;
+    let stream = dial(fleet, deadline).await.map_err(|error| format!("tcp: {}", error.kind()))?;
+    let connected = Instant::now();
+    fleet.insert(client, stream, connected);
+    let joined = poll_fn(|cx| poll_until_joined(fleet, client, cx));
+    match timeout_at(deadline, joined).await {
+        Ok(Ok(())) => {
+            fleet.note_phases(client, due_us, dialled);
+            Ok(())
+        }
+        Ok(Err(reason)) => Err(fleet.blame(client, &reason.to_string())),
+        Err(_) => Err(fleet.blame(client, "no answer in time")),
+    }
+}
+
+async fn dial(fleet: &Fleet, deadline: Instant) -> io::Result<TcpStream> {
+    let dialer = TcpDialer { server: fleet.brief.address };
+    timeout_at(deadline, dialer.dial()).await?
+}
+
+fn poll_until_joined(
+    fleet: &Fleet,
+    client: u32,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), CloseReason>> {
+    match poll(fleet, client, cx) {
+        Poll::Ready(reason) => Poll::Ready(Err(reason)),
+        Poll::Pending => match fleet.state.borrow().clients[client as usize].as_deref() {
+            Some(Client { talk: Talk { stage: Stage::Joined, .. }, .. }) => Poll::Ready(Ok(())),
+            Some(Client { talk: Talk { stage: Stage::Refused(_), .. }, .. }) | None => {
+                Poll::Ready(Err(CloseReason::Refused))
+            }
+            Some(_) => Poll::Pending,
+        },
+    }
+}
+
+/// Listens until the connection ends.
+async fn run_joined(fleet: Rc<Fleet>, client: u32) {
+    let reason = poll_fn(|cx| poll(&fleet, client, cx)).await;
+    fleet.end(client, &reason);
+}
+
+/// Takes what has arrived for `client`.
+fn poll(fleet: &Fleet, client: u32, cx: &mut Context<'_>) -> Poll<CloseReason> {
+    let mut state = fleet.state.borrow_mut();
+    let State { clients, books } = &mut *state;
+    let Some(Client { connection, talk, waker }) = clients[client as usize].as_deref_mut() else {
+        return Poll::Ready(CloseReason::Dropped);
+    };
+    let waker = match waker {
+        Some(waker) if waker.is_for(cx) => waker,
+        _ => waker.insert(NotingWaker::new(&fleet.cycles, cx)),
+    };
+    let (mut cx, readable_since_us) = waker.take();
+    let mut ear = Ear { fleet, client, books, talk, readable_since_us };
+    let now = Instant::now().into_std();
+    connection.poll(&mut cx, now, &mut |event, outgoing| ear.hear(event, outgoing))
+}
+
+/// Sends a message of the schedule, without waiting for anything.
+pub(crate) fn send(fleet: &Fleet, message: Message, intended_us: u64) {
+    let mut state = fleet.state.borrow_mut();
+    let State { clients, books } = &mut *state;
+    let Message { client, number, .. } = message;
+    let Some(Client { connection, talk: Talk { stage: Stage::Joined, awaited }, .. }) =
+        clients[client as usize].as_deref_mut()
+    else {
+        books.messages.skipped += 1;
+        return;
+    };
+    let (session, room) = (&fleet.brief.options.session, fleet.room(client));
+    let (now, sent_us) = (Instant::now().into_std(), fleet.now_us());
+    let signature = Signature { client, number, intended_us, sent_us };
+    chat::write_message(&mut books.json, fleet.brief.nonce, &fleet.bodies, room, signature);
+    if connection.backlog_bytes() + books.json.len() + FRAME_BYTES_MAX > BACKLOG_BYTES_MAX {
+        books.messages.dropped += 1;
+        return;
+    }
+    let is_sent = connection.send(now, |outgoing| {
+        if !outgoing.is_connected(&session.namespace) {
+            return false;
+        }
+        // In the books before the bytes leave: it cannot arrive earlier than that.
+        books.accounting.sent(sent_us, Sent { client, number }, room);
+        if session.ack {
+            let ack_id = outgoing.emit_with_ack(&session.namespace, &books.json, &[]);
+            let ack_id = ack_id.expect("the namespace is connected");
+            awaited.push_back(Awaited { ack_id, number, intended_us, sent_us });
+            books.unanswered += 1;
+        } else {
+            outgoing
+                .emit(&session.namespace, &books.json, &[])
+                .expect("the namespace is connected");
+        }
+        true
+    });
+    if is_sent {
+        books.messages.sent += 1;
+        books.time(Phase::SendLag, intended_us, sent_us);
+        fleet.brief.counters.sent.count();
+    } else {
+        books.messages.skipped += 1;
+    }
+}
+
+/// Disconnects everybody, and gives the server `time` to see them off.
+pub(crate) async fn say_goodbye(fleet: &Fleet, time: Duration) {
+    let now = Instant::now().into_std();
+    for client in fleet.state.borrow_mut().clients.iter_mut().flatten() {
+        client.connection.send(now, |outgoing| outgoing.close());
+    }
+    let gone = async {
+        while fleet.state.borrow().clients.iter().any(Option::is_some) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // Whoever has not been seen off by then is dropped with the thread.
+    drop(timeout(time, gone).await);
+}
+
+impl Fleet {
+    fn insert(&self, client: u32, stream: TcpStream, now: Instant) {
+        let session = &self.brief.options.session;
+        let mut join = Join::new(Arc::clone(&self.namespace));
+        if let Some(auth) = &session.auth {
+            join = join.with_auth(auth.as_str());
+        }
+        let seed = self.brief.options.plan.seed.wrapping_add(u64::from(client));
+        let options = Arc::clone(&self.connecting);
+        let scratch = self.scratch.clone();
+        let connection = Connection::new(stream, options, [join], seed, now.into_std(), scratch);
+        let talk = Talk { stage: Stage::Connecting, awaited: VecDeque::new() };
+        self.state.borrow_mut().clients[client as usize] =
+            Some(Box::new(Client { connection, talk, waker: None }));
+    }
+
+    /// A client has joined: how long each phase took.
+    fn note_phases(&self, client: u32, due_us: u64, dialled: Instant) {
+        let now_us = self.now_us();
+        let mut state = self.state.borrow_mut();
+        let State { clients, books } = &mut *state;
+        let Some(client) = clients[client as usize].as_deref() else { return };
+        let phases = client.connection.session().phases();
+        let micros = |at| self.micros(Instant::from_std(at));
+        let stream_us = micros(phases.stream_at);
+        books.time(Phase::Tcp, self.micros(dialled), stream_us);
+        if let (Some(opened), Some(connected)) = (phases.opened_at, phases.connected_at) {
+            books.time(Phase::Handshake, stream_us, micros(opened));
+            books.time(Phase::Connect, micros(opened), micros(connected));
+            books.time(Phase::Join, micros(connected), now_us);
+        }
+        books.time(Phase::Ready, due_us, now_us);
+        books.tally.joined += 1;
+        self.brief.counters.joined.count();
+    }
+
+    /// Says in which layer a client that has not joined got stuck.
+    fn blame(&self, client: u32, reason: &str) -> String {
+        let state = self.state.borrow();
+        let Some(Client { connection, talk, .. }) = state.clients[client as usize].as_deref()
+        else {
+            return format!("handshake: {reason}");
+        };
+        match &talk.stage {
+            Stage::Refused(why) => why.clone(),
+            Stage::Joined | Stage::Joining { .. } => format!("join: {reason}"),
+            Stage::Connecting if connection.session().phases().opened_at.is_some() => {
+                format!("connect: {reason}")
+            }
+            Stage::Connecting => format!("handshake: {}", reason.trim_start_matches("handshake: ")),
+        }
+    }
+
+    /// A client has not joined, and never will.
+    fn fail(&self, client: u32, error: String) {
+        let now_us = self.now_us();
+        let mut state = self.state.borrow_mut();
+        let gone = state.clients[client as usize].take();
+        let books = &mut state.books;
+        if let Some(Stage::Joining { .. }) = gone.map(|gone| gone.talk.stage) {
+            books.accounting.disconnected(now_us, client, None);
+        }
+        books.tally.failed += 1;
+        books.error(error);
+        self.brief.counters.failed.count();
+    }
+
+    /// A client that had joined has lost its connection, or has gone home.
+    fn end(&self, client: u32, reason: &CloseReason) {
+        let now_us = self.now_us();
+        let mut state = self.state.borrow_mut();
+        let Some(gone) = state.clients[client as usize].take() else { return };
+        let books = &mut state.books;
+        if books.closed {
+            return;
+        }
+        // What is on its way is neither lost nor delivered.
+        books.unanswered -= gone.talk.awaited.len() as u64;
+        books.accounting.disconnected(now_us, client, Some(self.room(client)));
+        books.tally.lost += 1;
+        books.error(format!("connection lost: {reason}"));
+    }
+}
+
+/// Takes what one client hears, into the books.
+struct Ear<'e> {
+    fleet: &'e Fleet,
+    client: u32,
+    books: &'e mut Books,
+    talk: &'e mut Talk,
+    /// What is heard now can have lain readable since then.
+    readable_since_us: Option<u64>,
+}
+
+impl Ear<'_> {
+    fn hear(&mut self, event: Event<'_>, outgoing: &mut Outgoing<'_>) {
+        if self.books.closed {
+            return;
+        }
+        match event {
+            Event::Ack { id, args, .. } => self.take_ack(id, args.elements().next()),
+            Event::Connected { namespace, sid, .. } => {
+                self.books.ids[self.client as usize] = sid.into();
+                self.begin_join(namespace, outgoing);
+            }
+            Event::Event { args, .. } if args.event() == chat::MESSAGE => {
+                self.take_message(args.elements().nth(1).unwrap_or_default());
+            }
+            Event::Refused { data, .. } => {
+                let why = data.and_then(refusal).unwrap_or_else(|| "no reason given".to_owned());
+                self.talk.stage = Stage::Refused(format!("connect: refused by the server: {why}"));
+            }
+            // The end of the connection follows, and says why; other events
+            // are the application's business.
+            Event::Disconnected { .. } | Event::Event { .. } | Event::Opened { .. } => {}
+        }
+    }
+
+    fn begin_join(&mut self, namespace: &str, outgoing: &mut Outgoing<'_>) {
+        let room = self.fleet.room(self.client);
+        self.books.accounting.joining(self.fleet.now_us(), self.client, room);
+        let json = chat::join(self.fleet.brief.nonce, room);
+        let ack_id = outgoing.emit_with_ack(namespace, &json, &[]);
+        self.talk.stage = Stage::Joining { ack_id: ack_id.expect("the namespace is connected") };
+    }
+
+    fn take_ack(&mut self, id: u64, argument: Option<&str>) {
+        let now_us = self.fleet.now_us();
+        if let Stage::Joining { ack_id } = self.talk.stage
+            && ack_id == id
+        {
+            self.talk.stage = match Answer::read(argument) {
+                Answer::Accepted { .. } => {
+                    let room = self.fleet.room(self.client);
+                    self.books.accounting.joined(now_us, self.client, room);
+                    Stage::Joined
+                }
+                Answer::Refused(why) => {
+                    Stage::Refused(format!("join: refused by the server: {why}"))
+                }
+            };
+            return;
+        }
+        // The oldest, almost always.
+        let Some(place) = self.talk.awaited.iter().position(|awaited| awaited.ack_id == id) else {
+            return self.books.error("ack: of nothing that was sent, or a second one".to_owned());
+        };
+        let Some(awaited) = self.talk.awaited.remove(place) else { return };
+        self.books.unanswered -= 1;
+        let message = Sent { client: self.client, number: awaited.number };
+        match Answer::read(argument) {
+            Answer::Accepted { seq } => {
+                self.books.accounting.acked(now_us, message, seq);
+                self.books.messages.acked += 1;
+                self.books.time(Phase::Ack, awaited.intended_us, now_us);
+                self.books.time(Phase::AckService, awaited.sent_us, now_us);
+            }
+            Answer::Refused(why) => {
+                self.books.accounting.refused(now_us, message);
+                self.books.messages.refused += 1;
+                self.books.error(format!("message: refused by the server: {why}"));
+            }
+        }
+    }
+
+    fn take_message(&mut self, argument: &str) {
+        let (now_us, nonce) = (self.fleet.now_us(), self.fleet.brief.nonce);
+        let message = chat::Message::read(argument);
+        let ours = message
+            .as_ref()
+            .and_then(|message| message.signature(nonce))
+            .filter(|signature| (signature.client as usize) < self.books.ids.len());
+        let (Some(message), Some(signature)) = (message, ours) else {
+            return self.books.accounting.foreign(now_us, self.client);
+        };
+        let from =
+            message.from.as_deref().and_then(|from| self.books.client_of(from, signature.client));
+        let arrival = Arrival {
+            room: self.fleet.room_of_name(&message.room),
+            message: Sent { client: signature.client, number: signature.number },
+            from,
+            seq: message.seq,
+            intact: message.is_intact(&self.fleet.bodies, signature),
+        };
+        let is_last = self.books.accounting.delivered(now_us, self.client, &arrival);
+        self.books.time(Phase::Delivery, signature.intended_us, now_us);
+        self.books.time(Phase::DeliveryService, signature.sent_us, now_us);
+        if is_last {
+            self.books.time(Phase::LastRecipient, signature.intended_us, now_us);
+        }
+        // It was not readable before it was sent.
+        let readable_us =
+            self.readable_since_us.map_or(now_us, |since| since.max(signature.sent_us));
+        self.books.time(Phase::ReceiveLag, readable_us, now_us);
+        self.fleet.brief.counters.delivered.count();
+    }
+}
+
+/// The message of a CONNECT_ERROR, which Node wraps into an object.
+fn refusal(data: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Refusal {
+        Object { message: String },
+        Text(String),
+    }
+    Some(match serde_json::from_str(data).ok()? {
+        Refusal::Object { message } | Refusal::Text(message) => message,
+    })
+}
