@@ -7,6 +7,7 @@ pub(crate) mod args;
 mod determinism;
 mod failing;
 mod fleet;
+mod mutants;
 mod plans;
 mod worker;
 
@@ -51,6 +52,8 @@ pub(crate) enum CommandError {
     Plan { path: PathBuf, source: PlanError },
     #[error("cannot write the result: {0}")]
     Output(#[from] io::Error),
+    #[error("{what} failed: {why}")]
+    Tool { what: String, why: String },
     #[error("a worker process said something else than results: {0}")]
     Worker(String),
 }
@@ -60,6 +63,7 @@ pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<Outcome, Com
     match command {
         Command::Determinism(args) => determinism::run(args, out),
         Command::Fleet(args) => fleet::run(args, out),
+        Command::Mutants(args) => mutants::run(args, out),
         Command::Replay(args) => plans::replay(args, out),
         Command::Run(args) => plans::run(args, out),
         Command::Shrink(args) => plans::shrink(args, out),

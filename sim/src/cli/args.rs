@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Determinism(DeterminismArgs),
     /// Runs many seeds; a failing one is told, shrunk and stored.
     Fleet(FleetArgs),
+    /// Breaks the engine on purpose and shows which guarantee notices.
+    Mutants(MutantsArgs),
     /// Runs a stored plan and says whether it still fails.
     Replay(ReplayArgs),
     /// Runs one seed.
@@ -140,6 +142,24 @@ pub(crate) struct ShrinkArgs {
     /// Most runs it may take.
     #[arg(long, default_value_t = 3000)]
     pub(crate) runs: usize,
+
+    /// The guarantee that the small plan must break too; the first one broken, by default.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) guarantee: Option<String>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct MutantsArgs {
+    /// Which ones, by the names of their patches; all by default.
+    pub(crate) names: Vec<String>,
+
+    /// How many seeds each one gets.
+    #[arg(long, default_value_t = 200)]
+    pub(crate) seeds: u64,
+
+    /// How many processes run them.
+    #[arg(long, default_value_t = NonZeroU64::MIN)]
+    pub(crate) jobs: NonZeroU64,
 }
 
 #[derive(clap::Args, Debug)]
