@@ -52,7 +52,7 @@ pub(crate) enum CommandError {
     Plan { path: PathBuf, source: PlanError },
     #[error("cannot write the result: {0}")]
     Output(#[from] io::Error),
-    #[error("{what}: {why}")]
+    #[error("{what} failed: {why}")]
     Tool { what: String, why: String },
     #[error("a worker process said something else than results: {0}")]
     Worker(String),

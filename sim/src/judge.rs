@@ -12,6 +12,7 @@ use parlor::check::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::acks;
 use crate::heals;
 use crate::history::{Call, Entry, Event, History, MessageId, Order, SocketId};
 
@@ -94,6 +95,7 @@ pub fn judge(history: &History) -> Judgement {
     failures.extend(heals::check(history));
     let seen: BTreeSet<String> = failures.iter().map(|failure| failure.guarantee.clone()).collect();
     let sharper = witness.violations.iter().map(|violation| names.failure(violation, true));
+    let sharper = sharper.chain(acks::check(history));
     failures.extend(sharper.filter(|failure| !seen.contains(&failure.guarantee)));
     for (verdict, needs_witness) in [(&clients, false), (&witness, true)] {
         failures.extend(verdict.overflow.map(|bound| overflow(bound, needs_witness)));

@@ -11,6 +11,7 @@ compile_error!(
      spawned task passes unnoticed"
 );
 
+pub mod acks;
 mod actor;
 pub mod dice;
 pub mod faults;

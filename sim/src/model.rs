@@ -123,10 +123,7 @@ impl Model {
         let before = Past(past);
         let mut heard = match last {
             Deed::Broadcast { from, targets, except, .. } => {
-                let number = match before.outcome(last) {
-                    Outcome::Accepted(number) => number,
-                    _ => return Vec::new(),
-                };
+                let Outcome::Accepted(number) = before.outcome(last) else { return Vec::new() };
                 let to = before.recipients(*from, targets, except);
                 to.map(|client| Heard { client, words: Words::Message(number) }).collect()
             }
@@ -256,29 +253,24 @@ impl<'a> Past<'a> {
 
     /// Whether a client is in a room: the last deed about it says so.
     fn is_member(self, client: usize, room: usize) -> bool {
-        for (past, deed) in self.moments().rev() {
-            match deed {
-                Deed::Connect(who) | Deed::Disconnect(who, _) if *who == client => return false,
-                Deed::Leave(who, left) if (*who, *left) == (client, room) => return false,
-                Deed::Join(who, joined) if (*who, *joined) == (client, room) => {
-                    if let Outcome::Members(_) = past.outcome(deed) {
-                        return true;
-                    }
+        let said = self.moments().rev().find_map(|(past, deed)| {
+            let is_in = || matches!(past.outcome(deed), Outcome::Members(_));
+            match *deed {
+                Deed::Connect(who) | Deed::Disconnect(who, _) => (who == client).then_some(false),
+                Deed::Leave(who, left) => ((who, left) == (client, room)).then_some(false),
+                Deed::Join(who, joined) => {
+                    ((who, joined) == (client, room) && is_in()).then_some(true)
                 }
-                Deed::Switch(who, from, to) if *who == client => {
-                    if let Outcome::Members(_) = past.outcome(deed) {
-                        if *to == room {
-                            return true;
-                        }
-                        if *from == room {
-                            return false;
-                        }
-                    }
+                Deed::Switch(who, from, to) => {
+                    let is_about = who == client && (from == room || to == room) && is_in();
+                    is_about.then_some(to == room)
                 }
-                _ => {}
+                Deed::Broadcast { .. } | Deed::EndTick | Deed::Unwatch(..) | Deed::Watch(..) => {
+                    None
+                }
             }
-        }
-        false
+        });
+        said.unwrap_or(false)
     }
 
     fn members(self, room: usize) -> BTreeSet<usize> {
@@ -334,19 +326,20 @@ impl<'a> Past<'a> {
 
     /// How long the past was when a client began to watch a room, if it still does.
     fn watches_since(self, client: usize, room: usize) -> Option<usize> {
-        for (past, deed) in self.moments().rev() {
-            match deed {
-                Deed::Connect(who) | Deed::Disconnect(who, _) if *who == client => return None,
-                Deed::Unwatch(who, of) if (*who, *of) == (client, room) => return None,
-                Deed::Watch(who, of) if (*who, *of) == (client, room) => {
-                    if let Outcome::Watching(_) = past.outcome(deed) {
-                        return Some(past.0.len());
-                    }
-                }
-                _ => {}
+        let said = self.moments().rev().find_map(|(past, deed)| match *deed {
+            Deed::Connect(who) | Deed::Disconnect(who, _) => (who == client).then_some(None),
+            Deed::Unwatch(who, of) => ((who, of) == (client, room)).then_some(None),
+            Deed::Watch(who, of) => {
+                let began = matches!(past.outcome(deed), Outcome::Watching(_));
+                ((who, of) == (client, room) && began).then_some(Some(past.0.len()))
             }
-        }
-        None
+            Deed::Broadcast { .. }
+            | Deed::EndTick
+            | Deed::Join(..)
+            | Deed::Leave(..)
+            | Deed::Switch(..) => None,
+        });
+        said.flatten()
     }
 
     fn is_watched(self, room: usize) -> bool {
@@ -378,22 +371,21 @@ impl<'a> Past<'a> {
         let number = |client| self.connection(client).expect("members are connected");
         let goes = |client| self.is_member(client, room).then(|| (false, number(client)));
         let comes = |client| (!self.is_member(client, room)).then(|| (true, number(client)));
-        let is_in = matches!(self.outcome(deed), Outcome::Members(_));
+        let is_in = || matches!(self.outcome(deed), Outcome::Members(_));
         let change = match *deed {
             Deed::Disconnect(client, _) => goes(client),
-            Deed::Leave(client, left) if left == room => goes(client),
-            Deed::Join(client, joined) if joined == room && is_in => comes(client),
-            Deed::Switch(client, from, to) if is_in && from != to => {
-                if to == room {
-                    comes(client)
-                } else if from == room {
-                    goes(client)
-                } else {
-                    None
-                }
+            Deed::Leave(client, left) => (left == room).then(|| goes(client)).flatten(),
+            Deed::Join(client, joined) => {
+                (joined == room && is_in()).then(|| comes(client)).flatten()
             }
-            Deed::Switch(client, _, to) if is_in && to == room => comes(client),
-            _ => None,
+            Deed::Switch(client, _, to) if to == room && is_in() => comes(client),
+            Deed::Switch(client, from, _) if from == room && is_in() => goes(client),
+            Deed::Switch(..)
+            | Deed::Broadcast { .. }
+            | Deed::Connect(_)
+            | Deed::EndTick
+            | Deed::Unwatch(..)
+            | Deed::Watch(..) => None,
         };
         change.into_iter().collect()
     }

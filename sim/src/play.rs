@@ -209,11 +209,21 @@ fn is_expulsion(reason: &CloseReason) -> bool {
     const INNOCENT: [u16; 2] = [1000, 1001];
     match reason {
         CloseReason::WebSocketClosed(code) => code.is_none_or(|code| !INNOCENT.contains(&code)),
-        CloseReason::Handshake(_)
+        CloseReason::EngineClosed
+        | CloseReason::Handshake(_)
         | CloseReason::Protocol(_)
         | CloseReason::Refused
         | CloseReason::ServerDisconnected => true,
-        _ => false,
+        CloseReason::BacklogFull { .. }
+        | CloseReason::Client
+        | CloseReason::ConnectTimeout
+        | CloseReason::Dial(_)
+        | CloseReason::DialTimeout
+        | CloseReason::Dropped
+        | CloseReason::Eof
+        | CloseReason::Io(_)
+        | CloseReason::PingTimeout
+        | _ => false,
     }
 }
 

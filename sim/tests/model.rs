@@ -86,7 +86,13 @@ impl ReferenceStateMachine for Deeds {
         match deed {
             Deed::Connect(client) => !model.is_connected(*client),
             Deed::Disconnect(client, _) => model.is_connected(*client),
-            _ => true,
+            Deed::Broadcast { .. }
+            | Deed::EndTick
+            | Deed::Join(..)
+            | Deed::Leave(..)
+            | Deed::Switch(..)
+            | Deed::Unwatch(..)
+            | Deed::Watch(..) => true,
         }
     }
 
@@ -220,15 +226,19 @@ impl System {
             }
         };
         self.handle(Event::Text { conn, text: "40" });
-        let attempt = self.actions.list.iter().find_map(|action| match action {
-            Action::Notify(_, Notification::Connect { attempt, .. }) => Some(*attempt),
-            _ => None,
+        let attempt = self.actions.list.iter().find_map(|action| {
+            let Action::Notify(_, Notification::Connect { attempt, .. }) = action else {
+                return None;
+            };
+            Some(*attempt)
         });
         let attempt = attempt.expect("the application is asked");
         self.handle(Event::Admit { conn, namespace: CHAT, attempt });
-        let connected = self.actions.list.iter().find_map(|action| match action {
-            Action::Notify(_, Notification::Connected { socket, sid }) => Some((*socket, *sid)),
-            _ => None,
+        let connected = self.actions.list.iter().find_map(|action| {
+            let Action::Notify(_, Notification::Connected { socket, sid }) = action else {
+                return None;
+            };
+            Some((*socket, *sid))
         });
         let (socket, sid) = connected.expect("the application is told");
         self.sockets[client] = Some(socket);
@@ -328,9 +338,9 @@ impl System {
             .actions
             .list
             .iter()
-            .filter_map(|action| match action {
-                Action::Resolve(ticket, outcome) => Some((ticket.0, outcome)),
-                _ => None,
+            .filter_map(|action| {
+                let Action::Resolve(ticket, outcome) = action else { return None };
+                Some((ticket.0, outcome))
             })
             .collect();
         match outcomes.get(&TICKET.0) {

@@ -19,7 +19,7 @@ pub(crate) enum Command {
     Determinism(DeterminismArgs),
     /// Runs many seeds; a failing one is told, shrunk and stored.
     Fleet(FleetArgs),
-    /// Breaks the engine on purpose, in a copy, and says which guarantee noticed.
+    /// Breaks the engine on purpose and shows which guarantee notices.
     Mutants(MutantsArgs),
     /// Runs a stored plan and says whether it still fails.
     Replay(ReplayArgs),
@@ -139,12 +139,27 @@ pub(crate) struct ShrinkArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 
-    /// The guarantee that must stay broken; without it, the first that is.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) guarantee: Option<String>,
     /// Most runs it may take.
     #[arg(long, default_value_t = 3000)]
     pub(crate) runs: usize,
+
+    /// The guarantee that the small plan must break too; the first one broken, by default.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) guarantee: Option<String>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct MutantsArgs {
+    /// Which ones, by the names of their patches; all by default.
+    pub(crate) names: Vec<String>,
+
+    /// How many seeds each one gets.
+    #[arg(long, default_value_t = 200)]
+    pub(crate) seeds: u64,
+
+    /// How many processes run them.
+    #[arg(long, default_value_t = NonZeroU64::MIN)]
+    pub(crate) jobs: NonZeroU64,
 }
 
 #[derive(clap::Args, Debug)]
@@ -176,17 +191,6 @@ pub(crate) struct FleetArgs {
     pub(crate) json: bool,
 }
 
-#[derive(clap::Args, Debug)]
-pub(crate) struct MutantsArgs {
-    /// Only these mutants, by the names of their patches.
-    pub(crate) names: Vec<String>,
-    /// How many seeds each mutant gets.
-    #[arg(long, default_value_t = 200)]
-    pub(crate) seeds: u64,
-    /// How many processes.
-    #[arg(long, default_value_t = NonZeroU64::MIN)]
-    pub(crate) jobs: NonZeroU64,
-}
 #[derive(clap::Args, Debug)]
 pub(crate) struct DeterminismArgs {
     /// How many seeds.

@@ -74,9 +74,11 @@ pub(super) fn replay(args: &ReplayArgs, out: &mut dyn Write) -> Result<Outcome, 
 pub(super) fn shrink(args: &ShrinkArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     let plan = read(&args.file)?;
     let run = run_plan(&plan);
-    let wanted = |name: &str| args.guarantee.as_ref().is_none_or(|guarantee| guarantee == name);
-    let Some(failure) = run.judgement.failures.iter().find(|it| wanted(&it.guarantee)) else {
-        writeln!(out, "this plan does not fail with the code as it is: nothing to shrink")?;
+    let is_wanted = |failure: &&Failure| {
+        args.guarantee.as_ref().is_none_or(|wanted| *wanted == failure.guarantee)
+    };
+    let Some(failure) = run.judgement.failures.iter().find(is_wanted) else {
+        writeln!(out, "this plan does not fail so with the code as it is: nothing to shrink")?;
         return Ok(Outcome::Clean);
     };
     let shrunk = failing::shrink_for(&failure.guarantee, &plan, args.runs);
