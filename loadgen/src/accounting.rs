@@ -145,15 +145,18 @@ impl Accounting {
         self.under_way.is_empty()
     }
 
-    /// Closes the books: what has not arrived by now is lost.
+    /// Closes the books: what has not arrived by now is lost. The counts, and
+    /// what there is to tell about them.
     pub(crate) fn finish(self, at_us: u64) -> (Deliveries, Vec<String>) {
         let verdict = self.checker.finish(at_us);
         let violations = verdict
             .violations
             .iter()
             .take(VIOLATIONS_MAX)
-            .map(|violation| format!("{}: {}", violation.guarantee.name(), violation.story))
-            .collect();
+            .map(|violation| format!("{}: {}", violation.guarantee.name(), violation.story));
+        let overflow =
+            verdict.overflow.map(|reason| format!("not everything was judged: {reason}"));
+        let violations = overflow.into_iter().chain(violations).collect();
         (deliveries(&verdict), violations)
     }
 }

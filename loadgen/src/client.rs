@@ -1,8 +1,7 @@
 //! One client: it dials, joins its room, speaks when told to, and listens.
 //!
-//! Whatever it sees goes into the books of its thread at the moment it is seen.
-//! Its task is small, since there are thousands: all there is to an idle client
-//! is its connection and an empty queue.
+//! What it hears is for [`crate::talk`]. Its task is small, since there are
+//! thousands: all there is to an idle client is its connection and an empty queue.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -12,21 +11,22 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use parlor::client::{CloseReason, Connection, Event, Join, Options, Outgoing};
+use parlor::client::{CloseReason, Connection, Join, Options};
 use parlor::net::{Dialer, TcpDialer};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::accounting::{Arrival, Sent};
-use crate::chat::{self, Answer};
-use crate::fleet::{Books, Fleet, State};
+use crate::accounting::Sent;
+use crate::chat;
+use crate::fleet::{Fleet, State};
 use crate::message::Signature;
 use crate::readiness::NotingWaker;
 use crate::recorder::Phase;
 use crate::run::Brief;
 use crate::schedule::Message;
+use crate::talk::{Awaited, Ear, Stage, Talk};
 
 /// What may wait for a server that does not read. Sending never waits; what
 /// finds this full is counted as dropped.
@@ -40,34 +40,6 @@ pub(crate) struct Client {
     talk: Talk,
     /// Of the task that polls the connection.
     waker: Option<NotingWaker>,
-}
-
-/// What it has said and is waiting for.
-struct Talk {
-    stage: Stage,
-    /// Messages whose acknowledgement has not arrived, oldest first.
-    awaited: VecDeque<Awaited>,
-}
-
-/// How far it has come.
-enum Stage {
-    /// CONNECT is not answered yet.
-    Connecting,
-    /// The join's acknowledgement, of this id, has not arrived yet.
-    Joining { ack_id: u64 },
-    /// It is in its room.
-    Joined,
-    /// The server did not want it, for this reason.
-    Refused(String),
-}
-
-/// An acknowledgement that is due.
-#[derive(Clone, Copy)]
-struct Awaited {
-    ack_id: u64,
-    number: u32,
-    intended_us: u64,
-    sent_us: u64,
 }
 
 /// What all clients of a run tell the server alike.
@@ -304,131 +276,4 @@ impl Fleet {
         books.tally.lost += 1;
         books.error(format!("connection lost: {reason}"));
     }
-}
-
-/// Takes what one client hears, into the books.
-struct Ear<'e> {
-    fleet: &'e Fleet,
-    client: u32,
-    books: &'e mut Books,
-    talk: &'e mut Talk,
-    /// What is heard now can have lain readable since then.
-    readable_since_us: Option<u64>,
-}
-
-impl Ear<'_> {
-    fn hear(&mut self, event: Event<'_>, outgoing: &mut Outgoing<'_>) {
-        if self.books.closed {
-            return;
-        }
-        match event {
-            Event::Ack { id, args, .. } => self.take_ack(id, args.elements().next()),
-            Event::Connected { namespace, sid, .. } => {
-                self.books.ids[self.client as usize] = sid.into();
-                self.begin_join(namespace, outgoing);
-            }
-            Event::Event { args, .. } if args.event() == chat::MESSAGE => {
-                self.take_message(args.elements().nth(1).unwrap_or_default());
-            }
-            Event::Refused { data, .. } => {
-                let why = data.and_then(refusal).unwrap_or_else(|| "no reason given".to_owned());
-                self.talk.stage = Stage::Refused(format!("connect: refused by the server: {why}"));
-            }
-            // The end of the connection follows, and says why; other events
-            // are the application's business.
-            Event::Disconnected { .. } | Event::Event { .. } | Event::Opened { .. } => {}
-        }
-    }
-
-    fn begin_join(&mut self, namespace: &str, outgoing: &mut Outgoing<'_>) {
-        let room = self.fleet.room(self.client);
-        self.books.accounting.joining(self.fleet.now_us(), self.client, room);
-        let json = chat::join(self.fleet.brief.nonce, room);
-        let ack_id = outgoing.emit_with_ack(namespace, &json, &[]);
-        self.talk.stage = Stage::Joining { ack_id: ack_id.expect("the namespace is connected") };
-    }
-
-    fn take_ack(&mut self, id: u64, argument: Option<&str>) {
-        let now_us = self.fleet.now_us();
-        if let Stage::Joining { ack_id } = self.talk.stage
-            && ack_id == id
-        {
-            self.talk.stage = match Answer::read(argument) {
-                Answer::Accepted { .. } => {
-                    let room = self.fleet.room(self.client);
-                    self.books.accounting.joined(now_us, self.client, room);
-                    Stage::Joined
-                }
-                Answer::Refused(why) => {
-                    Stage::Refused(format!("join: refused by the server: {why}"))
-                }
-            };
-            return;
-        }
-        // The oldest, almost always.
-        let Some(place) = self.talk.awaited.iter().position(|awaited| awaited.ack_id == id) else {
-            return self.books.error("ack: of nothing that was sent, or a second one".to_owned());
-        };
-        let Some(awaited) = self.talk.awaited.remove(place) else { return };
-        self.books.unanswered -= 1;
-        let message = Sent { client: self.client, number: awaited.number };
-        match Answer::read(argument) {
-            Answer::Accepted { seq } => {
-                self.books.accounting.acked(now_us, message, seq);
-                self.books.messages.acked += 1;
-                self.books.time(Phase::Ack, awaited.intended_us, now_us);
-                self.books.time(Phase::AckService, awaited.sent_us, now_us);
-            }
-            Answer::Refused(why) => {
-                self.books.accounting.refused(now_us, message);
-                self.books.messages.refused += 1;
-                self.books.error(format!("message: refused by the server: {why}"));
-            }
-        }
-    }
-
-    fn take_message(&mut self, argument: &str) {
-        let (now_us, nonce) = (self.fleet.now_us(), self.fleet.brief.nonce);
-        let message = chat::Message::read(argument);
-        let ours = message
-            .as_ref()
-            .and_then(|message| message.signature(nonce))
-            .filter(|signature| (signature.client as usize) < self.books.ids.len());
-        let (Some(message), Some(signature)) = (message, ours) else {
-            return self.books.accounting.foreign(now_us, self.client);
-        };
-        let from =
-            message.from.as_deref().and_then(|from| self.books.client_of(from, signature.client));
-        let arrival = Arrival {
-            room: self.fleet.room_of_name(&message.room),
-            message: Sent { client: signature.client, number: signature.number },
-            from,
-            seq: message.seq,
-            intact: message.is_intact(&self.fleet.bodies, signature),
-        };
-        let is_last = self.books.accounting.delivered(now_us, self.client, &arrival);
-        self.books.time(Phase::Delivery, signature.intended_us, now_us);
-        self.books.time(Phase::DeliveryService, signature.sent_us, now_us);
-        if is_last {
-            self.books.time(Phase::LastRecipient, signature.intended_us, now_us);
-        }
-        // It was not readable before it was sent.
-        let readable_us =
-            self.readable_since_us.map_or(now_us, |since| since.max(signature.sent_us));
-        self.books.time(Phase::ReceiveLag, readable_us, now_us);
-        self.fleet.brief.counters.delivered.count();
-    }
-}
-
-/// The message of a CONNECT_ERROR, which Node wraps into an object.
-fn refusal(data: &str) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum Refusal {
-        Object { message: String },
-        Text(String),
-    }
-    Some(match serde_json::from_str(data).ok()? {
-        Refusal::Object { message } | Refusal::Text(message) => message,
-    })
 }

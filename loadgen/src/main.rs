@@ -34,6 +34,7 @@ mod resources;
 mod run;
 mod schedule;
 mod summary;
+mod talk;
 mod target;
 mod verdict;
 

@@ -301,7 +301,7 @@ loadgen     0.25 cores while sending, 14.2 MB at most, 1 thread
         let text = render(&Report::new(measured), false);
         assert!(text.lines().nth(3).unwrap().starts_with("INVALID RUN  2 clients lost"), "{text}");
         assert!(
-            text.contains("1 deliveries were lost") && text.contains("the server's log"),
+            text.contains("1 delivery was lost") && text.contains("the server's log"),
             "{text}"
         );
         assert!(text.contains("10 tcp: kind 9") && text.contains("2 more kinds"), "{text}");

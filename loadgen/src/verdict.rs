@@ -73,37 +73,41 @@ impl Verdict {
 
     fn find_what_invalidates(&mut self, report: &Report) {
         self.find_lag(report);
+        let (clients, messages) = (&report.clients, &report.messages);
         let invalidating = [
             (
-                report.clients.failed,
-                "clients could not join",
+                clients.failed,
+                ["client could not join", "clients could not join"],
                 "see the errors below; a longer --ramp asks less at once",
             ),
             (
-                report.clients.lost,
-                "clients lost their connection",
+                clients.lost,
+                ["client lost its connection", "clients lost their connections"],
                 "see the errors below and the server's log",
             ),
             (
-                report.messages.dropped,
-                "messages were not sent, their backlog being full",
+                messages.dropped,
+                [
+                    "message was not sent, as too much waited before it",
+                    "messages were not sent, as too much waited before them",
+                ],
                 "the server does not read; lower --rate",
             ),
             (
-                report.messages.refused,
-                "messages were refused by the server",
+                messages.refused,
+                ["message was refused by the server", "messages were refused by the server"],
                 "see the errors below; does it limit rates?",
             ),
             (
                 u64::from(report.deliveries.overflow),
-                "times the accounting ran out of memory",
+                ["part of the accounting was full", ""],
                 "lower --rate or --drain",
             ),
         ];
         for (count, what, advice) in invalidating {
             if count > 0 {
                 self.outcome = Outcome::Invalid;
-                self.because(&format!("{} {what}", counted(count)), advice);
+                self.because(&several(count, what), advice);
             }
         }
     }
@@ -128,11 +132,20 @@ impl Verdict {
     fn find_violations(&mut self, report: &Report) {
         let deliveries = &report.deliveries;
         let broken = [
-            (deliveries.lost, "deliveries were lost"),
-            (deliveries.duplicate, "deliveries came twice"),
-            (deliveries.reordered, "deliveries came out of order"),
-            (deliveries.wrong, "deliveries were altered, misdirected or never sent"),
-            (report.messages.unanswered, "messages were never acknowledged"),
+            (deliveries.lost, ["delivery was lost", "deliveries were lost"]),
+            (deliveries.duplicate, ["delivery came twice", "deliveries came twice"]),
+            (deliveries.reordered, ["delivery came out of order", "deliveries came out of order"]),
+            (
+                deliveries.wrong,
+                [
+                    "delivery was altered, misdirected or never sent",
+                    "deliveries were altered, misdirected or never sent",
+                ],
+            ),
+            (
+                report.messages.unanswered,
+                ["message was never acknowledged", "messages were never acknowledged"],
+            ),
         ];
         for (count, what) in broken {
             if count > 0 {
@@ -140,7 +153,7 @@ impl Verdict {
                 if self.outcome == Outcome::Ok {
                     self.outcome = Outcome::Violation;
                 }
-                self.reasons.push(format!("{} {what}", counted(count)));
+                self.reasons.push(several(count, what));
             }
         }
         if report.options.ack && report.messages.sent > 0 && report.messages.acked == 0 {
@@ -157,6 +170,11 @@ impl Verdict {
             self.advice.push(advice.to_owned());
         }
     }
+}
+
+/// A count, and what it counts in singular or plural.
+fn several(count: u64, [one, many]: [&str; 2]) -> String {
+    format!("{} {}", counted(count), if count == 1 { one } else { many })
 }
 
 #[cfg(test)]
@@ -213,7 +231,8 @@ mod tests {
         let verdict = Report::new(measured).verdict;
         assert_eq!(verdict.outcome, Outcome::Invalid);
         assert!(
-            verdict.reasons[0].contains("connection") && verdict.reasons[1].contains("lost"),
+            verdict.reasons[0] == "1 client lost its connection"
+                && verdict.reasons[1].contains("lost"),
             "{verdict:?}"
         );
     }

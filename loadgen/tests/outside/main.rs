@@ -1,7 +1,5 @@
 //! loadgen from outside: the binary, over real sockets.
 
-#[path = "../../../tests/support/node.rs"]
-mod node;
 #[path = "../../../tests/support/process.rs"]
 #[expect(dead_code, reason = "the tests of the engine need more of it")]
 mod process;

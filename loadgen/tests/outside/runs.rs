@@ -1,12 +1,11 @@
-//! Whole runs, over real sockets: against the embedded server, a stock Node
-//! server, and servers that stall, die or do not want us.
+//! Whole runs, over real sockets: against the embedded server, and servers that
+//! stall, die or do not want us.
 
 use std::net::TcpStream;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::node;
 use crate::process::{PATIENCE, Process, address, now};
 use crate::running::{Ended, Running, run, signal};
 
@@ -83,16 +82,6 @@ fn without_acks_deliveries_are_accounted_for_all_the_same() {
     let sent = ended.number("/messages/sent");
     assert_eq!(ended.number("/deliveries/delivered"), 9 * sent, "{}", ended.brief());
     assert_eq!((ended.number("/latency/ack/count"), ended.number("/messages/unanswered")), (0, 0));
-}
-
-#[test]
-fn a_stock_node_server_comes_out_clean() {
-    let Some(mut server) = node::node("chat-server.mjs") else { return };
-    let mut server = Process::start(server.args(["--port", "0"]));
-    let url = format!("http://{}", address(&server.line()));
-    let ended = run(&format!("{url} --clients 60 --rooms 6 --rate 200 --duration 1s --ramp 1s"));
-    ended.assert_outcome("ok", 0);
-    assert_all_delivered(&ended, 60, 10);
 }
 
 #[test]
