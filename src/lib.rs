@@ -1,3 +1,71 @@
 //! parlor: a chat room engine that speaks Socket.IO.
+//!
+//! Socket.IO protocol v5 over Engine.IO protocol v4: namespaces over one
+//! connection, rooms that sockets join, leave and switch between, `emit` and
+//! `on` on both sides, acks, broadcasts to everybody else. [`serve`] runs an
+//! application (a function that registers handlers on an [`Io`]); [`chat`] is
+//! a ready one.
+//!
+//! # The data path
+//!
+//! ```text
+//!        bytes in                                          bytes out
+//!           |                                                  ^
+//!  server   | connection: reads into the shard's buffer        | ticker: one write per
+//!           v                                                  | connection and tick
+//!  websocket  frames -> messages                       outbox  | a frame once, references
+//!  engineio   packets, heartbeat                               | for each recipient
+//!  socketio   packets, attachments                             |
+//!           |                                                  |
+//!           v                                                  |
+//!  hub        namespaces, who is connected -----> Send --------+
+//!  room       who is in which room                  one complete frame for all
+//!           |            ^
+//!           v Notify     | join, leave, emit, broadcast, ack: plain calls
+//!  app        handlers of the application (chat is one)
+//! ```
+//!
+//! # Layers
+//!
+//! Each module uses only those above it.
+//!
+//! * pure (bytes, events and `now` in; bytes and actions out): [`room`],
+//!   [`engineio`], [`socketio`], [`websocket`], [`hub`]; and [`check`], which uses none
+//! * drivers (they await): [`net`], [`shard`], [`app`], [`server`], [`client`]
+//! * an application: [`chat`]
+//!
+//! # Invariants
+//!
+//! * Every state has one owner and lives on one thread; there is no lock.
+//! * The order in which a namespace's home shard handles events is the order
+//!   that all members of its rooms see.
+//! * Whatever a peer sends, it can only end its own connection.
+
+pub mod engineio;
+pub mod room;
+pub mod socketio;
+pub mod websocket;
+
+pub mod hub;
+
 pub mod check;
+
 pub mod net;
+
+pub mod shard;
+
+pub mod app;
+
+pub mod server;
+
+pub mod client;
+
+pub mod chat;
+
+pub use app::{Ack, Admission, Io, Namespace, Raw, Refusal, Socket};
+pub use hub::{Accepted, Limits, Reason, Step};
+pub use server::{Config, ServeError, run_shard, serve};
+pub use shard::Witness;
+
+#[cfg(test)]
+mod mutation;

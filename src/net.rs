@@ -9,6 +9,8 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -49,6 +51,33 @@ pub trait Dialer: Clone + 'static {
     ///
     /// Whatever the network says: refused, unreachable, out of ports.
     fn dial(&self) -> impl Future<Output = io::Result<Self::Io>>;
+}
+
+/// Connections that may wait to be accepted; the kernel has a bound of its own.
+const BACKLOG: i32 = 4096;
+
+/// Listens on `address`, ready for thousands who come at once.
+///
+/// # Errors
+///
+/// The address is in use, or not one of this machine.
+pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Lets this process have as many descriptors as it may; returns how many, if there is a bound.
+pub fn raise_descriptor_limit() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // Refused by some containers; then the soft limit stays.
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    }
 }
 
 impl Listener for TcpListener {

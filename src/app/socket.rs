@@ -1,0 +1,214 @@
+//! A handle to one socket.
+
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::args::{ToArgs, event_json};
+use super::emit::{Emitter, Room, emit_to};
+use crate::hub::{Event, Outcome, Payload, SocketId};
+use crate::room::{JoinError, Sid};
+use crate::shard::{Core, Waiting};
+use crate::socketio::Args;
+
+/// One client's connection to one namespace.
+///
+/// A handle: cloning is cheap, and what is asked of a socket that has gone
+/// changes nothing.
+#[derive(Clone)]
+pub struct Socket {
+    core: Rc<Core>,
+    id: SocketId,
+    sid: Sid,
+}
+
+/// Why an ack did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AckError {
+    /// The client disconnected first, or too many acks were awaited from it.
+    #[error("the client disconnected before it answered")]
+    Gone,
+}
+
+impl Socket {
+    pub(super) fn new(core: Rc<Core>, id: SocketId, sid: Sid) -> Self {
+        Self { core, id, sid }
+    }
+
+    /// The Socket.IO id, as the client knows it.
+    pub fn id(&self) -> Sid {
+        self.sid
+    }
+
+    /// Whether the socket is still connected.
+    pub fn is_connected(&self) -> bool {
+        self.core.read(|hub| hub.sid(self.id)).is_some()
+    }
+
+    /// Sends an event to this client.
+    pub fn emit(&self, event: &str, args: impl ToArgs) {
+        emit_to(&self.core, self.id, event, &args);
+    }
+
+    /// Sends an event that the client is to answer.
+    ///
+    /// The event is sent at once; the future resolves to the arguments of the
+    /// answer. There is no time limit but the connection's life: put one
+    /// around it where one is wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`AckError`] if the client disconnects before it answers.
+    pub fn emit_with_ack<A: ToArgs>(
+        &self,
+        event: &str,
+        args: A,
+    ) -> impl Future<Output = Result<Args<'static>, AckError>> + use<A> {
+        let json = event_json(event, &args);
+        let payload = Payload { json: &json, attachments: args.attachments() };
+        let (socket, volatile) = (self.id, false);
+        let answer =
+            self.core.ask(|ticket| Event::Emit { socket, payload, volatile, ticket: Some(ticket) });
+        async move {
+            match answer.await {
+                Outcome::Acked(args) => Ok(args),
+                Outcome::Accepted(_)
+                | Outcome::Gone
+                | Outcome::Left(_)
+                | Outcome::Members(_)
+                | Outcome::Watching(_) => Err(AckError::Gone),
+            }
+        }
+    }
+
+    /// Enters `room`; resolves to how many are in it then.
+    ///
+    /// Asked for at once; done, in the namespace's order, when the future
+    /// resolves.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`] if the socket has gone or is in too many rooms.
+    pub fn join(&self, room: &str) -> impl Future<Output = Result<usize, JoinError>> + use<> {
+        members(self.core.ask(|ticket| Event::Join { socket: self.id, room, ticket }))
+    }
+
+    /// Leaves `room`; resolves to whether it was in it.
+    pub fn leave(&self, room: &str) -> impl Future<Output = bool> + use<> {
+        left(self.core.ask(|ticket| Event::Leave { socket: self.id, room, ticket }))
+    }
+
+    /// Leaves `previous` and enters `next`, as one step of the namespace's
+    /// order; resolves to how many are in `next` then.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`]; the socket is still in `previous` then.
+    pub fn switch(
+        &self,
+        previous: &str,
+        next: &str,
+    ) -> impl Future<Output = Result<usize, JoinError>> + use<> {
+        members(self.core.ask(|ticket| Event::Switch { socket: self.id, previous, next, ticket }))
+    }
+
+    /// Tells this client of every join and leave of `room` from here on, by the
+    /// event `presence`, one per tick; resolves to who is in it now.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`]: as many rooms may be watched as may be joined.
+    pub fn watch(&self, room: &str) -> impl Future<Output = Result<Vec<Sid>, JoinError>> + use<> {
+        let outcome = self.core.ask(|ticket| Event::Watch { socket: self.id, room, ticket });
+        async move {
+            match outcome.await {
+                Outcome::Watching(list) => list,
+                Outcome::Accepted(_)
+                | Outcome::Acked(_)
+                | Outcome::Gone
+                | Outcome::Left(_)
+                | Outcome::Members(_) => Err(JoinError::Gone),
+            }
+        }
+    }
+
+    /// Ends what [`watch`](Self::watch) began; resolves to whether it had.
+    pub fn unwatch(&self, room: &str) -> impl Future<Output = bool> + use<> {
+        left(self.core.ask(|ticket| Event::Unwatch { socket: self.id, room, ticket }))
+    }
+
+    /// The rooms this socket is in, without the one of its own id.
+    pub fn rooms(&self) -> Vec<Box<str>> {
+        self.core.read(|hub| hub.rooms_of(self.id))
+    }
+
+    /// Whether this socket is in `room`.
+    pub fn is_in(&self, room: &str) -> bool {
+        self.core.read(|hub| hub.is_member(self.id, room))
+    }
+
+    /// A message to everybody in `room` but this socket.
+    pub fn to(&self, room: &str) -> Emitter {
+        self.broadcast().to(room)
+    }
+
+    /// A message to everybody in the namespace but this socket.
+    pub fn broadcast(&self) -> Emitter {
+        Emitter::new(Rc::clone(&self.core), self.id.namespace, Some(self.id.key))
+    }
+
+    /// A room of this socket's namespace, as the server itself sees it.
+    pub fn room(&self, name: &str) -> Room {
+        Room::new(Rc::clone(&self.core), self.id.namespace, Some(name))
+    }
+
+    /// This socket's whole namespace, as the server itself sees it.
+    pub fn namespace(&self) -> Room {
+        Room::new(Rc::clone(&self.core), self.id.namespace, None)
+    }
+
+    /// The socket of this namespace with that id.
+    pub fn other(&self, id: &str) -> Option<Self> {
+        let sid = Sid::parse(id)?;
+        let id = self.core.read(|hub| hub.socket(self.id.namespace, sid))?;
+        Some(Self::new(Rc::clone(&self.core), id, sid))
+    }
+
+    /// What the application keeps with this socket; null at first, and again after a disconnect.
+    pub fn data(&self) -> Value {
+        self.core.read(|hub| hub.data(self.id).cloned()).unwrap_or_default()
+    }
+
+    /// Keeps something with this socket for as long as it is connected.
+    pub fn set_data(&self, data: Value) {
+        self.core.set_data(self.id, data);
+    }
+
+    /// Ends this socket; with `close` the connection and its other namespaces too.
+    pub fn disconnect(&self, close: bool) {
+        self.core.handle(Event::Disconnect { socket: self.id, close });
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("id", &self.sid).finish_non_exhaustive()
+    }
+}
+
+async fn members(outcome: Waiting) -> Result<usize, JoinError> {
+    match outcome.await {
+        Outcome::Members(members) => members,
+        Outcome::Accepted(_)
+        | Outcome::Acked(_)
+        | Outcome::Gone
+        | Outcome::Left(_)
+        | Outcome::Watching(_) => Err(JoinError::Gone),
+    }
+}
+
+async fn left(outcome: Waiting) -> bool {
+    outcome.await == Outcome::Left(true)
+}

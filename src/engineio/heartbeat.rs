@@ -1,0 +1,140 @@
+//! The server's side of the heartbeat: it pings, and expects pongs.
+//!
+//! ```text
+//!            deadline: Ping                deadline: Dead
+//!   Idle ---------------------> AwaitPong ----------------> gone
+//!    ^                             |
+//!    +------------- pong ----------+
+//! ```
+//!
+//! # Spec
+//!
+//! Engine.IO protocol v4, "Heartbeat".
+
+use std::time::{Duration, Instant};
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beat {
+    /// The peer has not answered in time: its session ends.
+    Dead,
+    /// A ping is to be sent.
+    Ping,
+}
+
+/// Whether one peer is alive.
+///
+/// The first ping is due one interval after the beginning, never at once, and
+/// each further one an interval after the last pong. Interval and timeout are
+/// the server's and handed in, so that a peer costs 24 bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Heartbeat {
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// A ping is unanswered; the peer is dead at this instant.
+    AwaitPong(Instant),
+    /// The peer is known to be alive; the next ping is due at this instant.
+    Idle(Instant),
+}
+
+impl Heartbeat {
+    /// The heartbeat of a session that begins at `now`.
+    pub fn new(now: Instant, interval: Duration) -> Self {
+        Self { state: State::Idle(now + interval) }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) next.
+    pub fn deadline(&self) -> Instant {
+        match self.state {
+            State::AwaitPong(at) | State::Idle(at) => at,
+        }
+    }
+
+    /// Says what is due at `now`: nothing if the deadline lies ahead.
+    ///
+    /// The timeout runs from `now`, when the ping goes out, not from when it was
+    /// due: a server that was late itself does not blame its peers.
+    pub fn handle_timeout(&mut self, now: Instant, timeout: Duration) -> Option<Beat> {
+        if now < self.deadline() {
+            return None;
+        }
+        Some(match self.state {
+            State::AwaitPong(_) => Beat::Dead,
+            State::Idle(_) => {
+                self.state = State::AwaitPong(now + timeout);
+                Beat::Ping
+            }
+        })
+    }
+
+    /// Notes a pong. One that was not asked for changes nothing: it neither
+    /// puts off the next ping nor ends the session.
+    pub fn handle_pong(&mut self, now: Instant, interval: Duration) {
+        match self.state {
+            State::AwaitPong(_) => self.state = State::Idle(now + interval),
+            State::Idle(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(25);
+    const TIMEOUT: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_peer_costs_24_bytes() {
+        assert!(size_of::<Heartbeat>() <= 24);
+    }
+
+    #[test]
+    fn silent_peer_is_dead_one_timeout_after_the_ping() {
+        let at = timeline();
+        let mut heartbeat = Heartbeat::new(at(0), INTERVAL);
+        assert_eq!(heartbeat.deadline(), at(25));
+        assert_eq!(heartbeat.handle_timeout(at(0), TIMEOUT), None);
+        assert_eq!(heartbeat.handle_timeout(at(24), TIMEOUT), None);
+        assert_eq!(heartbeat.handle_timeout(at(25), TIMEOUT), Some(Beat::Ping));
+        assert_eq!(heartbeat.deadline(), at(45));
+        assert_eq!(heartbeat.handle_timeout(at(44), TIMEOUT), None);
+        assert_eq!(heartbeat.handle_timeout(at(45), TIMEOUT), Some(Beat::Dead));
+    }
+
+    #[test]
+    fn next_ping_is_due_one_interval_after_the_pong() {
+        let at = timeline();
+        let mut heartbeat = Heartbeat::new(at(0), INTERVAL);
+        heartbeat.handle_timeout(at(25), TIMEOUT);
+        heartbeat.handle_pong(at(35), INTERVAL);
+        assert_eq!(heartbeat.deadline(), at(60));
+        assert_eq!(heartbeat.handle_timeout(at(59), TIMEOUT), None);
+        assert_eq!(heartbeat.handle_timeout(at(60), TIMEOUT), Some(Beat::Ping));
+    }
+
+    #[test]
+    fn pong_nobody_asked_for_does_not_put_off_the_ping() {
+        let at = timeline();
+        let mut heartbeat = Heartbeat::new(at(0), INTERVAL);
+        heartbeat.handle_pong(at(24), INTERVAL);
+        assert_eq!(heartbeat.deadline(), at(25));
+    }
+
+    #[test]
+    fn late_ping_leaves_the_peer_its_whole_timeout() {
+        let at = timeline();
+        let mut heartbeat = Heartbeat::new(at(0), INTERVAL);
+        assert_eq!(heartbeat.handle_timeout(at(100), TIMEOUT), Some(Beat::Ping));
+        assert_eq!(heartbeat.handle_timeout(at(100), TIMEOUT), None);
+        assert_eq!(heartbeat.deadline(), at(120));
+    }
+
+    fn timeline() -> impl Fn(u64) -> Instant {
+        let start = tokio::time::Instant::now().into_std();
+        move |seconds| start + Duration::from_secs(seconds)
+    }
+}

@@ -1,0 +1,85 @@
+//! One Engine.IO connection as the hub sees it: its heartbeat, and which namespaces it is in.
+
+use std::time::Instant;
+
+use super::{ConnId, NamespaceId};
+use crate::engineio::Heartbeat;
+use crate::room::SocketKey;
+use crate::socketio;
+
+/// One Engine.IO connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: ConnId,
+    pub(super) phase: Phase,
+    pub(super) heartbeat: Heartbeat,
+    pub(super) decoder: socketio::Decoder,
+    pub(super) memberships: Vec<(NamespaceId, Membership)>,
+    attempts: u32,
+}
+
+/// How far a connection has come.
+///
+/// ```text
+/// Fresh --CONNECT admitted--> Live --close, error, silence--> Closing --transport gone--> (removed)
+///   |                                                            ^
+///   +---- connect_timeout, error --------------------------------+
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Not in any namespace yet; ends at this instant if that stays so.
+    Fresh(Instant),
+    /// In a namespace, or was.
+    Live,
+    /// To be closed; nothing from it counts any more.
+    Closing,
+}
+
+/// A connection's standing in one namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Membership {
+    /// The application has not answered this attempt.
+    Asked(u32),
+    /// Connected.
+    Joined(SocketKey),
+    /// The server put it out: what the client sent before it heard of that is ignored.
+    PutOut,
+}
+
+impl Connection {
+    pub(super) fn new(id: ConnId, connect_by: Instant, heartbeat: Heartbeat) -> Self {
+        Self {
+            id,
+            phase: Phase::Fresh(connect_by),
+            heartbeat,
+            decoder: socketio::Decoder::new(),
+            memberships: Vec::new(),
+            attempts: 0,
+        }
+    }
+
+    pub(super) fn membership(&self, namespace: NamespaceId) -> Option<Membership> {
+        self.memberships.iter().find(|entry| entry.0 == namespace).map(|entry| entry.1)
+    }
+
+    /// Notes an attempt to get into `namespace`; returns its number.
+    pub(super) fn ask(&mut self, namespace: NamespaceId) -> u32 {
+        self.attempts = self.attempts.wrapping_add(1);
+        self.set(namespace, Some(Membership::Asked(self.attempts)));
+        self.attempts
+    }
+
+    pub(super) fn set(&mut self, namespace: NamespaceId, membership: Option<Membership>) {
+        self.memberships.retain(|entry| entry.0 != namespace);
+        self.memberships.extend(membership.map(|membership| (namespace, membership)));
+    }
+
+    /// When something of this connection is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Fresh(connect_by) => Some(connect_by.min(self.heartbeat.deadline())),
+            Phase::Live => Some(self.heartbeat.deadline()),
+            Phase::Closing => None,
+        }
+    }
+}

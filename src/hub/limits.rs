@@ -1,0 +1,53 @@
+//! What a peer may make the engine hold, and how long it may take.
+
+use std::time::Duration;
+
+/// Bounds and times of one server. Every one of them has a default that suits a public chat.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Attachments of one packet.
+    pub attachments_max: u32,
+    /// Without a CONNECT in this time the connection is closed; the HTTP handshake has as long.
+    pub connect_timeout: Duration,
+    /// Acks that one socket may owe at a time; one more and the oldest is given up.
+    pub acks_in_flight_max: usize,
+    /// Bytes of one message from a peer (`maxPayload` of the handshake).
+    pub max_payload: usize,
+    /// Namespaces that one connection may be in at a time.
+    pub namespaces_per_connection_max: usize,
+    /// From one pong to the next ping.
+    pub ping_interval: Duration,
+    /// From a ping to the end of a peer that does not answer.
+    pub ping_timeout: Duration,
+    /// Rooms that one socket may be in at a time; as many may it watch.
+    pub rooms_per_socket_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            attachments_max: 10,
+            connect_timeout: Duration::from_secs(45),
+            acks_in_flight_max: 1_000,
+            max_payload: 1_000_000,
+            namespaces_per_connection_max: 16,
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            rooms_per_socket_max: 1_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Depth of nested JSON, as deep as serde_json goes.
+    pub const JSON_DEPTH_MAX: u32 = 128;
+
+    /// What the packet decoder needs to know.
+    pub(super) fn socketio(&self) -> crate::socketio::Limits {
+        crate::socketio::Limits {
+            attachments_max: self.attachments_max,
+            json_depth_max: Self::JSON_DEPTH_MAX,
+            packet_bytes_max: self.max_payload,
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! What peers send: packets to rooms and application.
+
+use std::time::Instant;
+
+use super::{
+    Action, Actions, ConnId, Hub, Membership, NORMAL_CLOSURE, NamespaceId, Notification, Outcome,
+    Payload, Phase, Reason, SocketId, Step, TOO_BIG,
+};
+use crate::engineio;
+use crate::socketio::{self, Args, Incoming, Kind};
+use crate::websocket::{Opcode, encode};
+
+/// Whether a packet was in order; if not, its sender is closed.
+type Legal = Result<(), Illegal>;
+
+/// The peer broke the protocol.
+struct Illegal;
+
+impl Hub {
+    pub(super) fn text(&mut self, conn: ConnId, text: &str, now: Instant, actions: &mut Actions) {
+        let limits = self.limits.socketio();
+        let Some(connection) = self.open_connection(conn) else { return };
+        let packet = match engineio::Packet::decode(text) {
+            Ok(engineio::Packet::Message(text)) => connection.decoder.text(text, &limits),
+            Ok(engineio::Packet::Pong("")) => return self.pong(conn, now),
+            Ok(engineio::Packet::Close) => {
+                return self.end(conn, Some(NORMAL_CLOSURE), Reason::TransportClose, actions);
+            }
+            Ok(
+                engineio::Packet::Noop
+                | engineio::Packet::Open(_)
+                | engineio::Packet::Ping(_)
+                | engineio::Packet::Pong(_)
+                | engineio::Packet::Upgrade,
+            )
+            | Err(_) => return self.fail(conn, actions),
+        };
+        self.incoming(conn, packet, actions);
+    }
+
+    pub(super) fn binary(&mut self, conn: ConnId, bytes: &[u8], actions: &mut Actions) {
+        let limits = self.limits.socketio();
+        let Some(connection) = self.open_connection(conn) else { return };
+        let packet = connection.decoder.binary(bytes, &limits);
+        self.incoming(conn, packet, actions);
+    }
+
+    pub(super) fn admit(
+        &mut self,
+        conn: ConnId,
+        namespace: NamespaceId,
+        attempt: u32,
+        now: Instant,
+        actions: &mut Actions,
+    ) {
+        if !self.is_asked(conn, namespace, attempt) {
+            return;
+        }
+        let sid = self.ids.sid();
+        let key = self.at_mut(namespace).connect(conn, sid);
+        let socket = SocketId { namespace, key };
+        let connection = self.open_connection(conn).expect("it asked");
+        let previous = connection.deadline();
+        connection.set(namespace, Some(Membership::Joined(key)));
+        connection.phase = Phase::Live;
+        debug_assert!(
+            previous.is_some(),
+            "a connection has a deadline until it closes; now is {now:?}"
+        );
+        self.schedule(conn, previous);
+        let reply = format!(r#"{{"sid":"{sid}"}}"#);
+        let name = &self.namespaces[usize::from(namespace.0)].name;
+        actions.send_packet(Kind::Connect, name, &reply, conn);
+        self.witness(namespace, Some(sid), actions, || Step::Connect);
+        actions.list.push(Action::Notify(conn, Notification::Connected { socket, sid }));
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        conn: ConnId,
+        namespace: NamespaceId,
+        attempt: u32,
+        json: &str,
+        actions: &mut Actions,
+    ) {
+        if self.is_asked(conn, namespace, attempt) {
+            self.open_connection(conn).expect("it asked").set(namespace, None);
+            actions.send_packet(Kind::ConnectError, &self.at(namespace).name, json, conn);
+        }
+    }
+
+    fn is_asked(&self, conn: ConnId, namespace: NamespaceId, attempt: u32) -> bool {
+        let membership =
+            self.connection(conn).and_then(|connection| connection.membership(namespace));
+        membership == Some(Membership::Asked(attempt))
+    }
+
+    fn pong(&mut self, conn: ConnId, now: Instant) {
+        let interval = self.limits.ping_interval;
+        let Some(connection) = self.open_connection(conn) else { return };
+        let previous = connection.deadline();
+        connection.heartbeat.handle_pong(now, interval);
+        self.schedule(conn, previous);
+    }
+
+    fn incoming(
+        &mut self,
+        conn: ConnId,
+        packet: Result<Option<Incoming<'_>>, socketio::DecodeError>,
+        actions: &mut Actions,
+    ) {
+        let legal = match packet {
+            Ok(None) => Ok(()),
+            Err(socketio::DecodeError::TooLong { .. }) => {
+                return self.end(conn, Some(TOO_BIG), Reason::ParseError, actions);
+            }
+            Ok(Some(Incoming::Ack { namespace, id, args })) => {
+                self.acked(conn, &namespace, id, args, actions)
+            }
+            Ok(Some(Incoming::Connect { namespace, data })) => {
+                self.connect(conn, &namespace, data.as_deref(), actions)
+            }
+            Ok(Some(Incoming::Disconnect { namespace })) => self.left(conn, &namespace, actions),
+            Ok(Some(Incoming::Event { namespace, id, args })) => {
+                self.event(conn, &namespace, id, args, actions)
+            }
+            Ok(Some(Incoming::ConnectError { .. })) | Err(_) => Err(Illegal),
+        };
+        if legal.is_err() {
+            self.fail(conn, actions);
+        }
+    }
+
+    fn connect(
+        &mut self,
+        conn: ConnId,
+        name: &str,
+        auth: Option<&str>,
+        actions: &mut Actions,
+    ) -> Legal {
+        let Some(namespace) = self.namespace(name) else {
+            actions.send_packet(
+                Kind::ConnectError,
+                name,
+                r#"{"message":"Invalid namespace"}"#,
+                conn,
+            );
+            return Ok(());
+        };
+        let max = self.limits.namespaces_per_connection_max;
+        let connection = self.open_connection(conn).ok_or(Illegal)?;
+        match connection.membership(namespace) {
+            Some(Membership::Asked(_) | Membership::Joined(_)) => return Err(Illegal),
+            Some(Membership::PutOut) | None => {}
+        }
+        if connection.memberships.len() >= max {
+            return Err(Illegal);
+        }
+        let attempt = connection.ask(namespace);
+        let auth = auth.map(Into::into);
+        actions.list.push(Action::Notify(conn, Notification::Connect { namespace, attempt, auth }));
+        Ok(())
+    }
+
+    fn event(
+        &mut self,
+        conn: ConnId,
+        name: &str,
+        id: Option<u64>,
+        args: Args<'_>,
+        actions: &mut Actions,
+    ) -> Legal {
+        if let Some(socket) = self.speaker(conn, name)? {
+            let args = args.into_owned();
+            actions.list.push(Action::Notify(conn, Notification::Event { socket, ack: id, args }));
+        }
+        Ok(())
+    }
+
+    fn acked(
+        &mut self,
+        conn: ConnId,
+        name: &str,
+        id: u64,
+        args: Args<'_>,
+        actions: &mut Actions,
+    ) -> Legal {
+        let Some(socket) = self.speaker(conn, name)? else { return Ok(()) };
+        let acks = self
+            .at_mut(socket.namespace)
+            .socket_mut(socket.key)
+            .and_then(|socket| socket.acks.as_mut());
+        if let Some(ticket) = acks.and_then(|acks| acks.awaited.remove(&id)) {
+            actions.list.push(Action::Resolve(ticket, Outcome::Acked(args.into_owned())));
+        }
+        Ok(())
+    }
+
+    fn left(&mut self, conn: ConnId, name: &str, actions: &mut Actions) -> Legal {
+        let namespace = self.namespace(name).ok_or(Illegal)?;
+        let connection = self.open_connection(conn).ok_or(Illegal)?;
+        match connection.membership(namespace).ok_or(Illegal)? {
+            Membership::Asked(_) => connection.set(namespace, None),
+            Membership::Joined(key) => {
+                connection.set(namespace, None);
+                self.drop_socket(
+                    SocketId { namespace, key },
+                    Reason::ClientNamespaceDisconnect,
+                    actions,
+                );
+            }
+            Membership::PutOut => {}
+        }
+        Ok(())
+    }
+
+    /// The socket that speaks; none if the server has put it out and it can not know yet.
+    fn speaker(&self, conn: ConnId, name: &str) -> Result<Option<SocketId>, Illegal> {
+        let namespace = self.namespace(name).ok_or(Illegal)?;
+        let connection = self.connection(conn).ok_or(Illegal)?;
+        match connection.membership(namespace).ok_or(Illegal)? {
+            Membership::Asked(_) => Err(Illegal),
+            Membership::Joined(key) => Ok(Some(SocketId { namespace, key })),
+            Membership::PutOut => Ok(None),
+        }
+    }
+}
+
+impl Actions {
+    /// Sends one Engine.IO text packet, given in parts.
+    pub(super) fn send_text(
+        &mut self,
+        parts: &[&str],
+        to: impl IntoIterator<Item = ConnId>,
+        volatile: bool,
+    ) {
+        let frame = self.bytes.len();
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        encode(Opcode::Text, &parts, None, &mut self.bytes);
+        self.push_send(frame, to, volatile);
+    }
+
+    /// Sends one Socket.IO packet that is neither an event nor an ack.
+    pub(super) fn send_packet(&mut self, kind: Kind, namespace: &str, json: &str, to: ConnId) {
+        let mut head = String::new();
+        socketio::encode_head(kind, 0, namespace, None, &mut head);
+        self.send_text(&["4", &head, json], [to], false);
+    }
+
+    /// Sends one event; `id` asks for an ack.
+    pub(super) fn send_event(
+        &mut self,
+        namespace: &str,
+        id: Option<u64>,
+        payload: Payload<'_>,
+        to: impl IntoIterator<Item = ConnId>,
+        volatile: bool,
+    ) {
+        let frame = self.bytes.len();
+        self.encode(Kind::Event, namespace, id, payload, &[]);
+        self.push_send(frame, to, volatile);
+    }
+
+    /// Encodes an event or an ack with its attachments, each frame complete, all of them adjacent.
+    ///
+    /// `stamp` replaces the last two characters of the arguments.
+    pub(super) fn encode(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        id: Option<u64>,
+        payload: Payload<'_>,
+        stamp: &[&str],
+    ) {
+        let mut head = String::new();
+        socketio::encode_head(kind, payload.attachments.len(), namespace, id, &mut head);
+        let cut = if stamp.is_empty() { 0 } else { STAMPED_END.len() };
+        let json = &payload.json[..payload.json.len() - cut];
+        let mut parts: [&[u8]; 8] = [&[]; 8];
+        parts[0] = b"4";
+        parts[1] = head.as_bytes();
+        parts[2] = json.as_bytes();
+        for (part, text) in parts[3..].iter_mut().zip(stamp) {
+            *part = text.as_bytes();
+        }
+        encode(Opcode::Text, &parts, None, &mut self.bytes);
+        for attachment in payload.attachments {
+            encode(Opcode::Binary, &[attachment], None, &mut self.bytes);
+        }
+    }
+
+    /// Ends a `Send` of the bytes since `frame`; without recipients there is none.
+    pub(super) fn push_send(
+        &mut self,
+        frame: usize,
+        to: impl IntoIterator<Item = ConnId>,
+        volatile: bool,
+    ) {
+        let first = self.recipients.len();
+        self.recipients.extend(to);
+        self.finish_send(frame, first, volatile);
+    }
+
+    /// As [`push_send`](Self::push_send), with the recipients since `first` already there.
+    pub(super) fn finish_send(&mut self, frame: usize, first: usize, volatile: bool) {
+        if self.recipients.len() == first {
+            self.bytes.truncate(frame);
+        } else {
+            let (frame, to) = (frame..self.bytes.len(), first..self.recipients.len());
+            self.list.push(Action::Send { frame, to, volatile });
+        }
+    }
+}
+
+/// How the arguments of a stamped message end: an object, then the array.
+pub(super) const STAMPED_END: &str = "}]";

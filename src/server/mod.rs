@@ -1,0 +1,32 @@
+//! The driver: sockets and time, around the pure engine.
+//!
+//! [`run_shard`] is one shard's whole life, one `!Send` future that owns all
+//! of its tasks and streams: one task accepts, one ends ticks and writes, and
+//! each connection has a small one that reads. [`serve`] puts shards on
+//! threads of their own; a simulation runs them where it likes.
+//!
+//! ```text
+//!  accept --> connection (reads) --> Core (hub, outbox) --> ticker (writes, timer)
+//!                 |                    ^
+//!                 +--> handlers -------+   plain calls on one thread
+//! ```
+//!
+//! # Guarantees
+//!
+//! * A connection that is idle owns no buffer: reads go through one buffer of
+//!   the shard, and bytes that a peer does not take are kept only then.
+//! * A broadcast is encoded once; each connection is written to once per tick.
+//! * A peer that does not read is closed when `outbound_bytes_max` is passed,
+//!   and delays nobody.
+
+mod config;
+mod connection;
+mod handshake;
+mod serve;
+mod shard;
+mod streams;
+mod ticker;
+
+pub use config::Config;
+pub use serve::{ServeError, serve};
+pub use shard::run_shard;

@@ -1,0 +1,174 @@
+//! One shard's whole life.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::Config;
+use super::connection::run_connection;
+use super::streams::Streams;
+use super::ticker::run_ticker;
+use crate::app::Io;
+use crate::hub::{ConnId, Event, Reason};
+use crate::net::{Listener, Stream};
+use crate::shard::{Core, Witness};
+
+/// Bytes of the buffer that all reads of a shard go through.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How long accepting rests after an error that concerns the whole process (no descriptors left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// WebSocket close code of a server that goes away (RFC 6455, section 7.4.1).
+const GOING_AWAY: u16 = 1001;
+
+/// What the tasks of a shard share.
+pub(super) struct Shard<S: Stream> {
+    pub(super) core: Rc<Core>,
+    pub(super) io: Rc<Io>,
+    pub(super) config: Config,
+    pub(super) streams: RefCell<Streams<S>>,
+    /// Taken by whoever reads, for the time of one poll.
+    pub(super) buffer: RefCell<Box<[u8]>>,
+}
+
+/// Runs one shard until `shutdown` resolves and its connections are closed.
+///
+/// `app` registers the application's handlers; it is called once, here.
+/// `witness` hears the engine's own word for the order of each namespace. All
+/// tasks are local ones of this future: dropping it ends them, and closes the
+/// streams in the order of their places. It must run within a
+/// [`tokio::task::LocalSet`].
+pub async fn run_shard<L: Listener>(
+    listener: L,
+    config: Config,
+    witness: Option<Witness>,
+    app: impl FnOnce(&mut Io),
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut io = Io::default();
+    app(&mut io);
+    let now = || tokio::time::Instant::now().into_std();
+    let core = Core::new(config.limits.clone(), &io.names(), config.seed, now, witness);
+    let shard = Rc::new(Shard {
+        core,
+        io: Rc::new(io),
+        config,
+        streams: RefCell::new(Streams::new()),
+        buffer: RefCell::default(),
+    });
+    // Declared before the tasks, hence dropped after them.
+    let _closer = CloseInOrder(Rc::clone(&shard));
+    let mut ticker = JoinSet::new();
+    ticker.spawn_local(run_ticker(Rc::clone(&shard)));
+    let mut connections = JoinSet::new();
+    run_accept(listener, &shard, &mut connections, shutdown).await;
+    close_all(&shard, &mut connections).await;
+}
+
+/// Accepts until told to stop; the listener is closed then.
+async fn run_accept<L: Listener>(
+    mut listener: L,
+    shard: &Rc<Shard<L::Io>>,
+    connections: &mut JoinSet<()>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut shutdown = pin!(shutdown);
+    loop {
+        // The end comes first, then the ended (they free memory), then the new.
+        tokio::select! {
+            biased;
+            () = &mut shutdown => return,
+            Some(ended) = connections.join_next() => report(ended),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, address)) => start(shard, connections, stream, address),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    if !is_of_one_connection(&error) {
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            },
+        }
+    }
+}
+
+fn start<S: Stream>(
+    shard: &Rc<Shard<S>>,
+    connections: &mut JoinSet<()>,
+    stream: S,
+    address: SocketAddr,
+) {
+    let conn = shard.streams.borrow_mut().insert(stream);
+    tracing::debug!(%address, conn = conn.generation, "accepted");
+    connections.spawn_local(run_connection(Rc::clone(shard), conn));
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
+/// How long the end of the server waits for peers that do not go by themselves:
+/// whoever sends a signal expects the process to be gone within a second.
+const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
+
+/// Tells everybody to go, and waits until they have, but not for long.
+async fn close_all<S: Stream>(shard: &Rc<Shard<S>>, connections: &mut JoinSet<()>) {
+    for conn in shard.core.read(|hub| hub.connections()) {
+        let (close_code, reason) = (GOING_AWAY, Reason::ServerShuttingDown);
+        shard.core.handle(Event::Close { conn, close_code, reason });
+    }
+    let patience = shard.config.close_timeout.min(SHUTDOWN_MAX);
+    let mut timeout = pin!(tokio::time::sleep(patience));
+    poll_fn(|cx| {
+        loop {
+            match connections.poll_join_next(cx) {
+                Poll::Ready(Some(ended)) => report(ended),
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => return timeout.as_mut().poll(cx),
+            }
+        }
+    })
+    .await;
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a connection's task panicked: this is a bug in the engine");
+    }
+}
+
+impl<S: Stream> Shard<S> {
+    /// Takes the read buffer; it is put back before the poll ends.
+    pub(super) fn take_buffer(&self) -> Box<[u8]> {
+        let buffer = std::mem::take(&mut *self.buffer.borrow_mut());
+        // Not put back by a task that panicked.
+        if buffer.is_empty() { vec![0; READ_BYTES].into_boxed_slice() } else { buffer }
+    }
+
+    /// Gives back all that the shard holds for a connection.
+    pub(super) fn release(&self, conn: ConnId) {
+        self.core.remove(conn);
+        self.streams.borrow_mut().remove(conn);
+    }
+}
+
+/// Closes what is still open when the shard ends, in the order of the streams'
+/// places: the order in which tasks are dropped follows from numbers that
+/// tokio counts for the whole process.
+struct CloseInOrder<S: Stream>(Rc<Shard<S>>);
+
+impl<S: Stream> Drop for CloseInOrder<S> {
+    fn drop(&mut self) {
+        self.0.streams.borrow_mut().clear();
+    }
+}

@@ -1,0 +1,101 @@
+//! The task that ends ticks: timers, presence notices, and all writing.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use tokio::time::{Instant, Sleep};
+
+use super::shard::Shard;
+use super::streams::Written;
+use crate::hub::{ConnId, Event, Reason};
+use crate::net::Stream;
+
+/// Connections written to before others get a turn.
+const WRITES_PER_TURN: usize = 1024;
+
+/// Bytes of a tick from which on writing goes before everything else, so that a tick's memory is bounded.
+const TICK_BYTES_MAX: usize = 8 << 20;
+
+/// Ends ticks for as long as the shard lives.
+///
+/// A tick ends when every task that was ready has had its turn: the first
+/// change of a tick wakes this task, and it runs behind those that are ready
+/// already. What they said by then goes out in one write per connection.
+pub(super) async fn run_ticker<S: Stream>(shard: Rc<Shard<S>>) {
+    let mut timer: Option<Pin<Box<Sleep>>> = None;
+    let mut scratch = Vec::new();
+    // tokio's budget would make the 129th ready socket look like one that
+    // blocks, and so build a backlog for it.
+    let ticks = poll_fn(|cx| {
+        shard.core.set_ticker(cx.waker());
+        shard.core.end_tick();
+        if flush(&shard, &mut scratch) {
+            cx.waker().wake_by_ref();
+        }
+        if arm(&shard, &mut timer, cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::<()>::Pending
+    });
+    tokio::task::unconstrained(ticks).await;
+}
+
+/// Sets the timer for the next deadline; ready if that has come.
+fn arm<S: Stream>(
+    shard: &Shard<S>,
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let Some(deadline) = shard.core.arm().map(Instant::from_std) else {
+        *timer = None;
+        return Poll::Pending;
+    };
+    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+    if timer.deadline() != deadline {
+        timer.as_mut().reset(deadline);
+    }
+    timer.as_mut().poll(cx)
+}
+
+/// Writes what is pending; true if some is left for the next turn.
+fn flush<S: Stream>(shard: &Shard<S>, scratch: &mut Vec<u8>) -> bool {
+    let mut slow: Vec<(ConnId, Written)> = Vec::new();
+    let left = shard.core.with_outbox(|outbox| {
+        let streams = &mut *shard.streams.borrow_mut();
+        let mut writes = 0;
+        while let Some(conn) = outbox.next_dirty() {
+            let bytes = outbox.take(conn, scratch);
+            if !bytes.is_empty() {
+                let written = streams.write(conn, bytes);
+                if written != Written::All {
+                    slow.push((conn, written));
+                }
+            }
+            writes += 1;
+            if writes >= WRITES_PER_TURN && outbox.bytes() < TICK_BYTES_MAX {
+                return outbox.is_dirty();
+            }
+        }
+        false
+    });
+    scratch.clear();
+    scratch.shrink_to(READY_BYTES);
+    for (conn, written) in slow {
+        match written {
+            Written::All => {}
+            Written::Failed => {
+                shard.core.handle(Event::Gone { conn, reason: Reason::TransportError })
+            }
+            Written::Some(bytes) if bytes > shard.config.outbound_bytes_max => {
+                shard.core.handle(Event::Gone { conn, reason: Reason::SlowReader });
+            }
+            Written::Some(_) => shard.core.set_congested(conn, true),
+        }
+    }
+    left
+}
+
+/// Memory for gathering that is kept from tick to tick, in bytes.
+const READY_BYTES: usize = 64 * 1024;

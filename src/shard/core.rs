@@ -1,0 +1,308 @@
+//! The state of a shard, and the calls that change it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Instant;
+
+use super::tickets::{Tickets, Waiting};
+use super::{Ids, Outbox};
+use crate::hub::{
+    Accepted, Action, Actions, Census, ConnId, Event, Hub, Limits, Notification, Reason, SocketId,
+    Ticket,
+};
+use crate::websocket;
+
+/// Hears the engine's own word for the order of each namespace.
+///
+/// It is called in that order, from within the engine: it may note what it
+/// hears and must not call the engine back.
+pub type Witness = Rc<dyn Fn(&Accepted)>;
+
+/// Tells the time; handed in by the driver, whose clock a simulation controls.
+pub type Now = fn() -> Instant;
+
+/// How a connection is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// At once; whatever is pending is given up.
+    Now,
+    /// After what is pending, the last of which is the close frame.
+    AfterFlush,
+}
+
+/// The state of one shard; shared by its tasks and the application's handles.
+pub struct Core {
+    state: RefCell<State>,
+    now: Now,
+    witness: Option<Witness>,
+    /// Of the task that ends ticks, writes and keeps the timer.
+    ticker: RefCell<Option<Waker>>,
+    /// Whether that task has been woken for this tick already.
+    woken: Cell<bool>,
+}
+
+struct State {
+    hub: Hub,
+    actions: Actions,
+    outbox: Outbox,
+    tickets: Tickets,
+    /// By [`ConnId::index`].
+    slots: Vec<Slot>,
+    /// The deadline for which the timer is set.
+    armed: Option<Instant>,
+}
+
+/// What the core keeps for one connection's task.
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    waker: Option<Waker>,
+    inbox: VecDeque<Notification>,
+    closing: Option<Closing>,
+    /// The peer does not take what is written: volatile packets are dropped.
+    congested: bool,
+}
+
+impl Core {
+    /// A shard that serves `namespaces`; `seed` is for its ids.
+    pub fn new(
+        limits: Limits,
+        namespaces: &[&str],
+        seed: [u8; 32],
+        now: Now,
+        witness: Option<Witness>,
+    ) -> Rc<Self> {
+        let hub = Hub::new(limits, namespaces, Box::new(Ids::new(seed)), witness.is_some());
+        let state = State {
+            hub,
+            actions: Actions::default(),
+            outbox: Outbox::default(),
+            tickets: Tickets::default(),
+            slots: Vec::new(),
+            armed: None,
+        };
+        Rc::new(Self {
+            state: RefCell::new(state),
+            now,
+            witness,
+            ticker: RefCell::new(None),
+            woken: Cell::new(false),
+        })
+    }
+
+    /// Applies one event, and all that it causes, before it returns.
+    pub fn handle(&self, event: Event<'_>) {
+        let now = (self.now)();
+        self.change(|state| state.hub.handle(event, now, &mut state.actions));
+    }
+
+    /// As [`handle`](Self::handle), for an event whose outcome is awaited.
+    pub fn ask<'a>(self: &Rc<Self>, event: impl FnOnce(Ticket) -> Event<'a>) -> Waiting {
+        let ticket = self.state.borrow_mut().tickets.issue();
+        self.handle(event(ticket));
+        Waiting::new(Rc::clone(self), ticket)
+    }
+
+    /// Reads from the hub.
+    pub fn read<T>(&self, read: impl FnOnce(&Hub) -> T) -> T {
+        read(&self.state.borrow().hub)
+    }
+
+    /// Keeps something with a socket for as long as it is connected.
+    pub fn set_data(&self, socket: SocketId, data: serde_json::Value) {
+        self.state.borrow_mut().hub.set_data(socket, data);
+    }
+
+    /// How much the shard holds, and how many outcomes are awaited.
+    pub fn census(&self) -> (Census, usize) {
+        let state = self.state.borrow();
+        (state.hub.census(), state.tickets.len())
+    }
+
+    /// A connection whose transport is up; `waker` is of its task.
+    pub fn open(&self, conn: ConnId, waker: &Waker) {
+        let now = (self.now)();
+        self.change(|state| {
+            let index = conn.index as usize;
+            if state.slots.len() <= index {
+                state.slots.resize_with(index + 1, Slot::default);
+            }
+            let (generation, waker) = (conn.generation, Some(waker.clone()));
+            state.slots[index] = Slot { generation, waker, ..Slot::default() };
+            state.hub.open(conn, now, &mut state.actions);
+        });
+    }
+
+    /// Frees everything of a connection whose task is about to end.
+    pub fn remove(&self, conn: ConnId) {
+        self.handle(Event::Gone { conn, reason: Reason::TransportClose });
+        let slot = self.change(|state| {
+            state.hub.remove(conn);
+            state.outbox.forget(conn);
+            let slot = state.slot(conn).map(std::mem::take);
+            if state.hub.census().connections == 0 {
+                state.slots = Vec::new();
+            }
+            slot
+        });
+        drop(slot);
+    }
+
+    /// Sends bytes that are no packet (pong and close frames) in their turn.
+    pub fn send_frame(&self, conn: ConnId, frame: &[u8]) {
+        self.change(|state| state.push(frame, conn));
+    }
+
+    /// Who is to be woken when something concerns this connection.
+    pub fn set_waker(&self, conn: ConnId, waker: &Waker) {
+        if let Some(slot) = self.state.borrow_mut().slot(conn)
+            && !slot.waker.as_ref().is_some_and(|known| known.will_wake(waker))
+        {
+            slot.waker = Some(waker.clone());
+        }
+    }
+
+    /// The next thing that the application is to hear from this connection.
+    pub fn next_notification(&self, conn: ConnId) -> Option<Notification> {
+        self.state.borrow_mut().slot(conn)?.inbox.pop_front()
+    }
+
+    /// Whether and how the connection is to end.
+    pub fn closing(&self, conn: ConnId) -> Option<Closing> {
+        self.state.borrow_mut().slot(conn)?.closing
+    }
+
+    /// Notes whether the peer takes what is written to it.
+    pub fn set_congested(&self, conn: ConnId, congested: bool) {
+        if let Some(slot) = self.state.borrow_mut().slot(conn) {
+            slot.congested = congested;
+        }
+    }
+
+    /// Whether something for this connection has not been handed to its stream yet.
+    pub fn has_pending(&self, conn: ConnId) -> bool {
+        self.state.borrow().outbox.has_pending(conn)
+    }
+
+    /// Ends the tick: what is due by time, and what watchers are owed.
+    pub fn end_tick(&self) {
+        self.woken.set(false);
+        let now = (self.now)();
+        self.change(|state| {
+            state.hub.handle_timeout(now, &mut state.actions);
+            state.hub.end_tick(&mut state.actions);
+        });
+        self.woken.set(false);
+    }
+
+    /// The deadline for which the timer has to be set now.
+    pub fn arm(&self) -> Option<Instant> {
+        let mut state = self.state.borrow_mut();
+        state.armed = state.hub.deadline();
+        state.armed
+    }
+
+    /// Who ends ticks.
+    pub fn set_ticker(&self, waker: &Waker) {
+        *self.ticker.borrow_mut() = Some(waker.clone());
+    }
+
+    /// Lends the outbox, to write what is pending. Nothing else may be called meanwhile.
+    pub fn with_outbox<T>(&self, write: impl FnOnce(&mut Outbox) -> T) -> T {
+        write(&mut self.state.borrow_mut().outbox)
+    }
+
+    pub(super) fn with_tickets<T>(&self, change: impl FnOnce(&mut Tickets) -> T) -> T {
+        change(&mut self.state.borrow_mut().tickets)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.borrow_mut();
+        let result = change(&mut state);
+        state.apply(self.witness.as_ref());
+        let earlier =
+            state.hub.deadline().is_some_and(|due| state.armed.is_none_or(|armed| due < armed));
+        let owed = state.outbox.is_dirty() || earlier || state.hub.owes_notices();
+        drop(state);
+        if owed && !self.woken.replace(true) {
+            let ticker = self.ticker.borrow();
+            ticker.iter().for_each(Waker::wake_by_ref);
+        }
+        result
+    }
+}
+
+impl State {
+    fn slot(&mut self, conn: ConnId) -> Option<&mut Slot> {
+        self.slots.get_mut(conn.index as usize).filter(|slot| slot.generation == conn.generation)
+    }
+
+    fn push(&mut self, frame: &[u8], conn: ConnId) {
+        if self.slot(conn).is_some() {
+            self.outbox.push(frame, &[conn]);
+        }
+    }
+
+    /// Does what the hub wants done.
+    fn apply(&mut self, witness: Option<&Witness>) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.list.drain(..) {
+            match action {
+                Action::Accepted(accepted) => {
+                    if let Some(witness) = witness {
+                        witness(&accepted);
+                    }
+                }
+                Action::Close { conn, close_code } => self.close(conn, close_code),
+                Action::Notify(conn, notification) => {
+                    if let Some(slot) = self.slot(conn) {
+                        slot.inbox.push_back(notification);
+                        slot.waker.iter().for_each(Waker::wake_by_ref);
+                    }
+                }
+                Action::Resolve(ticket, outcome) => self.tickets.resolve(ticket, outcome),
+                Action::Send { frame, to, volatile } => {
+                    let to = &mut actions.recipients[to];
+                    let kept = if volatile { self.keep_uncongested(to) } else { to.len() };
+                    self.outbox.push(&actions.bytes[frame], &to[..kept]);
+                }
+            }
+        }
+        actions.clear();
+        self.actions = actions;
+    }
+
+    /// Moves those who can take a volatile packet to the front; returns how many they are.
+    fn keep_uncongested(&self, to: &mut [ConnId]) -> usize {
+        let mut kept = 0;
+        for at in 0..to.len() {
+            if !self.slots[to[at].index as usize].congested {
+                to.swap(kept, at);
+                kept += 1;
+            }
+        }
+        kept
+    }
+
+    fn close(&mut self, conn: ConnId, close_code: Option<u16>) {
+        if let Some(code) = close_code {
+            let mut frame = Vec::new();
+            websocket::encode_close(code, None, &mut frame);
+            self.push(&frame, conn);
+        }
+        if let Some(slot) = self.slot(conn) {
+            slot.closing =
+                Some(if close_code.is_some() { Closing::AfterFlush } else { Closing::Now });
+            slot.waker.iter().for_each(Waker::wake_by_ref);
+        }
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,20 @@
+//! A shard's state, with one owner: the thread that runs it.
+//!
+//! Everything that the shard knows lies in one [`Core`], which its tasks and
+//! the application's handles share by `Rc`. They change it by plain calls that
+//! never await, so there is no lock, and the order of the calls is the order
+//! of events. What a call causes is applied before it returns: frames go to
+//! the [`Outbox`], news for the application to the inbox of their connection.
+//!
+//! Not here: streams, tasks, timers (the server), and what handlers look like
+//! (the application's side).
+
+mod core;
+mod ids;
+mod outbox;
+mod tickets;
+
+pub use self::core::{Closing, Core, Now, Witness};
+pub use ids::Ids;
+pub use outbox::Outbox;
+pub use tickets::Waiting;

@@ -1,0 +1,232 @@
+//! What is to be written in this tick, and to whom.
+//!
+//! A frame is copied once into an arena of the tick, whatever the number of
+//! its recipients; each recipient gets a reference to it. Frames for many lie
+//! in one arena, frames for one in another, so that the messages of a busy
+//! room lie side by side and a member's references to them merge into one:
+//!
+//! ```text
+//!  shared  [ m1 | m2 | m3 ]        a: shared 0..3            one write, no copy
+//!  single  [ ack to b ]            b: shared 0..2, single 0..1, shared 2..3
+//! ```
+//!
+//! A connection without anything to write owns nothing here but eight bytes.
+
+use crate::hub::ConnId;
+
+const NONE: u32 = u32::MAX;
+
+/// Memory of a busy tick that is kept for the next one, in bytes.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+
+/// What is to be written in this tick, and to whom.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    shared: Vec<u8>,
+    single: Vec<u8>,
+    segments: Vec<Segment>,
+    /// By [`ConnId::index`].
+    pending: Vec<Pending>,
+    /// Who has something pending, in the order in which they got it.
+    dirty: Vec<ConnId>,
+    /// How many of `dirty` have been taken.
+    taken: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    start: usize,
+    end: usize,
+    shared: bool,
+    next: u32,
+}
+
+/// A connection's list of segments.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    head: u32,
+    tail: u32,
+}
+
+const EMPTY: Pending = Pending { head: NONE, tail: NONE };
+
+impl Outbox {
+    /// Appends `frame` (whole frames of whole packets) to what each of `to` has pending.
+    pub fn push(&mut self, frame: &[u8], to: &[ConnId]) {
+        let shared = to.len() > 1;
+        let arena = if shared { &mut self.shared } else { &mut self.single };
+        let start = arena.len();
+        arena.extend_from_slice(frame);
+        let end = arena.len();
+        for &conn in to {
+            self.append(conn, Segment { start, end, shared, next: NONE });
+        }
+    }
+
+    /// The next connection with something pending; each is returned once per tick and burst.
+    pub fn next_dirty(&mut self) -> Option<ConnId> {
+        let Some(&conn) = self.dirty.get(self.taken) else {
+            self.end_tick();
+            return None;
+        };
+        self.taken += 1;
+        Some(conn)
+    }
+
+    /// Whether somebody has something pending.
+    pub fn is_dirty(&self) -> bool {
+        self.taken < self.dirty.len()
+    }
+
+    /// Whether this connection has something pending.
+    pub fn has_pending(&self, conn: ConnId) -> bool {
+        self.pending.get(conn.index as usize).is_some_and(|pending| pending.head != NONE)
+    }
+
+    /// Bytes that are held for this tick.
+    pub fn bytes(&self) -> usize {
+        self.shared.len() + self.single.len()
+    }
+
+    /// Takes what `conn` has pending, as one run of bytes; `scratch` holds it if it lies in several places.
+    pub fn take<'a>(&'a mut self, conn: ConnId, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        let Some(pending) = self.pending.get_mut(conn.index as usize) else { return &[] };
+        let Pending { head, tail } = std::mem::replace(pending, EMPTY);
+        if head == NONE {
+            return &[];
+        }
+        if head == tail {
+            return self.slice(self.segments[head as usize]);
+        }
+        scratch.clear();
+        let mut at = head;
+        while at != NONE {
+            let segment = self.segments[at as usize];
+            scratch.extend_from_slice(self.slice(segment));
+            at = segment.next;
+        }
+        scratch
+    }
+
+    /// Forgets what a connection that has gone had pending: its place will be somebody else's.
+    pub fn forget(&mut self, conn: ConnId) {
+        if let Some(pending) = self.pending.get_mut(conn.index as usize) {
+            *pending = EMPTY;
+        }
+        // Its successor must become dirty anew to be written to.
+        for dirty in &mut self.dirty[self.taken..] {
+            if dirty.index == conn.index {
+                *dirty = ConnId { index: NONE, generation: 0 };
+            }
+        }
+    }
+
+    fn append(&mut self, conn: ConnId, segment: Segment) {
+        let index = conn.index as usize;
+        if self.pending.len() <= index {
+            self.pending.resize(index + 1, EMPTY);
+        }
+        let pending = &mut self.pending[index];
+        if pending.head == NONE {
+            self.dirty.push(conn);
+        } else {
+            let tail = &mut self.segments[pending.tail as usize];
+            if tail.shared == segment.shared && tail.end == segment.start {
+                tail.end = segment.end;
+                return;
+            }
+        }
+        let at = u32::try_from(self.segments.len()).expect("a tick has fewer than 2^32 segments");
+        self.segments.push(segment);
+        if pending.head == NONE {
+            pending.head = at;
+        } else {
+            self.segments[pending.tail as usize].next = at;
+        }
+        pending.tail = at;
+    }
+
+    fn slice(&self, segment: Segment) -> &[u8] {
+        let arena = if segment.shared { &self.shared } else { &self.single };
+        &arena[segment.start..segment.end]
+    }
+
+    fn end_tick(&mut self) {
+        self.taken = 0;
+        self.dirty.clear();
+        self.segments.clear();
+        for arena in [&mut self.shared, &mut self.single] {
+            arena.clear();
+            arena.shrink_to(KEPT_BYTES_MAX);
+        }
+        self.segments.shrink_to(KEPT_BYTES_MAX / size_of::<Segment>());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conn(index: u32) -> ConnId {
+        ConnId { index, generation: index + 10 }
+    }
+
+    fn drain(outbox: &mut Outbox) -> Vec<(u32, String)> {
+        let mut written = Vec::new();
+        while let Some(conn) = outbox.next_dirty() {
+            let bytes = outbox.take(conn, &mut Vec::new()).to_vec();
+            written.push((conn.index, String::from_utf8(bytes).unwrap()));
+        }
+        written
+    }
+
+    #[test]
+    fn each_connection_gets_its_frames_in_order_and_once() {
+        let mut outbox = Outbox::default();
+        outbox.push(b"m1,", &[conn(0), conn(1)]);
+        outbox.push(b"ack,", &[conn(0)]);
+        outbox.push(b"m2,", &[conn(0), conn(1)]);
+        outbox.push(b"ack2,", &[conn(0)]);
+        let expected = [(0, "m1,ack,m2,ack2,".to_owned()), (1, "m1,m2,".to_owned())];
+        assert_eq!(drain(&mut outbox), expected);
+        assert_eq!(drain(&mut outbox), []);
+        assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[test]
+    fn messages_of_one_room_merge_into_one_piece() {
+        let mut outbox = Outbox::default();
+        for _ in 0..16 {
+            outbox.push(b"message", &[conn(0), conn(1)]);
+            outbox.push(b"ack", &[conn(2)]);
+        }
+        let mut scratch = Vec::new();
+        assert_eq!(outbox.take(conn(1), &mut scratch).len(), 16 * 7);
+        assert!(scratch.is_empty(), "no copy was needed");
+    }
+
+    #[test]
+    fn what_comes_during_the_flush_is_flushed_too() {
+        let mut outbox = Outbox::default();
+        outbox.push(b"a", &[conn(0), conn(1)]);
+        let first = outbox.next_dirty().unwrap();
+        assert_eq!(outbox.take(first, &mut Vec::new()), b"a");
+        outbox.push(b"b", &[conn(0), conn(1)]);
+        assert_eq!(drain(&mut outbox), [(1, "ab".to_owned()), (0, "b".to_owned())]);
+    }
+
+    #[test]
+    fn nothing_pending_reaches_a_successor() {
+        let mut outbox = Outbox::default();
+        outbox.push(b"secret", &[conn(0), conn(1)]);
+        outbox.forget(conn(0));
+        let successor = ConnId { index: 0, generation: 99 };
+        outbox.push(b"hello", &[successor]);
+        let mut written = Vec::new();
+        while let Some(conn) = outbox.next_dirty() {
+            written.push((conn, outbox.take(conn, &mut Vec::new()).to_vec()));
+        }
+        written.retain(|(_, bytes)| !bytes.is_empty());
+        assert_eq!(written, [(conn(1), b"secret".to_vec()), (successor, b"hello".to_vec())]);
+    }
+}

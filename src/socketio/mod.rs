@@ -1,0 +1,26 @@
+//! Socket.IO: packets of all namespaces of one connection, with their binary
+//! attachments.
+//!
+//! Arguments stay JSON text: they are checked here once, and parsed only by who
+//! wants to know what they say. This is not a peer: which namespaces are joined
+//! and which acks are awaited is known elsewhere.
+//!
+//! # Guarantees
+//!
+//! * Whatever a peer sends, [`Decoder`] neither panics nor holds more than
+//!   [`Limits`] permits, takes linear time, and allocates nothing by a declared count.
+//! * In decoded [`Args`], the JSON is well-formed and no deeper than permitted,
+//!   and its placeholders name each attachment exactly once.
+//!
+//! # Spec
+//!
+//! Socket.IO protocol, revision 5.
+
+mod args;
+mod decoder;
+pub mod json;
+mod packet;
+
+pub use args::Args;
+pub use decoder::{Decoder, Limits};
+pub use packet::{DecodeError, ID_MAX, Incoming, Kind, RESERVED_EVENTS, encode_head};

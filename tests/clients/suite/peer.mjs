@@ -1,0 +1,140 @@
+// One stock client as the checks use it: calls with acks, and an inbox that
+// keeps everything the server emitted, in order.
+
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Manager } from "socket.io-client";
+
+const PATIENCE_MS = 5000;
+
+/** Resolves like `promise`, or fails naming `what` when patience is at its end. */
+export async function soon(promise, what) {
+  const stop = new AbortController();
+  const late = sleep(PATIENCE_MS, undefined, { signal: stop.signal }).then(() => {
+    throw new Error(`waited ${PATIENCE_MS} ms for ${what}`);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    stop.abort();
+    late.catch(() => {});
+  }
+}
+
+/** A connection that can carry several namespaces. */
+export function manager(url, options = {}) {
+  return new Manager(url, {
+    transports: ["websocket"],
+    autoConnect: false,
+    reconnectionDelay: 20,
+    reconnectionDelayMax: 200,
+    ...options,
+  });
+}
+
+/** One socket of one namespace. */
+export class Peer {
+  /** Everything the server emitted: `[event, ...args]`, oldest first. */
+  received = [];
+  #taken = 0;
+  #waiting = [];
+
+  constructor(manager, namespace, options) {
+    this.socket = manager.socket(namespace, options);
+    this.socket.onAny((...event) => {
+      this.received.push(event);
+      for (const wake of this.#waiting.splice(0)) wake();
+    });
+  }
+
+  get id() {
+    return this.socket.id;
+  }
+
+  /** Connects and takes the `hello` off the inbox. */
+  async connect() {
+    const connected = new Promise((resolve, reject) => {
+      this.socket.once("connect", resolve).once("connect_error", reject);
+    });
+    this.socket.connect();
+    await soon(connected, `CONNECT to ${this.socket.nsp}`);
+    const [event, hello, ...rest] = await this.next();
+    assert.equal(event, "hello", "the first event is hello");
+    assert.deepEqual(rest, [], "hello has one argument");
+    this.hello = hello;
+    return this;
+  }
+
+  /** The next event that was not taken yet, whatever it is. */
+  async next() {
+    while (this.received.length === this.#taken) {
+      const woken = new Promise((resolve) => this.#waiting.push(resolve));
+      await soon(woken, `an event for ${this.id}`);
+    }
+    return this.received[this.#taken++];
+  }
+
+  /** The next event, which must be `event` with one argument: returns it. */
+  async expect(event) {
+    const [name, ...args] = await this.next();
+    assert.equal(name, event, `got ${JSON.stringify([name, ...args])}`);
+    assert.equal(args.length, 1, `${event} has one argument`);
+    return args[0];
+  }
+
+  /** Emits with an ack; the ack must come and have exactly one argument. */
+  async call(...event) {
+    const args = await this.ask(...event);
+    assert.equal(args.length, 1, `the ack of ${event[0]} has one argument`);
+    return args[0];
+  }
+
+  /** Emits with an ack and returns all its arguments. */
+  ask(...event) {
+    const acked = new Promise((resolve) => this.socket.emit(...event, (...args) => resolve(args)));
+    return soon(acked, `the ack of ${event[0]}`);
+  }
+
+  /** Emits with an ack that must say `ok`. */
+  async ok(...event) {
+    const reply = await this.call(...event);
+    assert.equal(reply?.ok, true, `${event[0]} answered ${JSON.stringify(reply)}`);
+    return reply;
+  }
+
+  /** Emits with an ack that must refuse, and say why. */
+  async refused(...event) {
+    const reply = await this.call(...event);
+    const said = `${JSON.stringify(event).slice(0, 200)} answered ${JSON.stringify(reply)}`;
+    assert.equal(reply?.ok, false, said);
+    assert.equal(typeof reply.error, "string", said);
+    assert.notEqual(reply.error, "", said);
+    assert.deepEqual(Object.keys(reply).sort(), ["error", "ok"], said);
+  }
+
+  /**
+   * Nothing is waiting that was not taken. A round trip comes first: what the
+   * server had emitted to this socket before has then arrived.
+   */
+  async quiet() {
+    await this.ask("echo", "fence");
+    assert.deepEqual(this.received.slice(this.#taken), [], "nothing more was to arrive");
+  }
+
+  /** Everything of `event` taken or not, without waiting. */
+  all(event) {
+    return this.received.filter(([name]) => name === event).map(([, argument]) => argument);
+  }
+
+  /** Waits until `count` events have come, and takes them all. */
+  async take(count) {
+    const events = [];
+    while (events.length < count) events.push(await this.next());
+    return events;
+  }
+
+  /** Resolves with the reason when this socket is disconnected. */
+  disconnected() {
+    return soon(new Promise((resolve) => this.socket.once("disconnect", resolve)), "a disconnect");
+  }
+}

@@ -1,0 +1,90 @@
+//! Stock Socket.IO code against parlor: the npm client through the whole chat protocol.
+//!
+//! The same suite runs against a stock Node server first: a check that fails
+//! there is wrong, whatever it says about parlor.
+
+#[path = "support/node.rs"]
+mod node;
+#[path = "support/process.rs"]
+mod process;
+
+use std::process::Command;
+use std::time::Duration;
+
+use node::node;
+use process::{PATIENCE, Process, address};
+
+/// The namespace that every server here serves besides `/`.
+const NAMESPACE: &str = "/other";
+
+/// The whole suite takes some seconds.
+const SUITE_PATIENCE: Duration = Duration::from_secs(120);
+
+fn parlor(port: u16) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
+    command.args(["--listen", &format!("127.0.0.1:{port}"), "--namespace", NAMESPACE]);
+    command
+}
+
+fn chat_server(port: u16) -> Option<Command> {
+    let mut command = node("chat-server.mjs")?;
+    command.args(["--port", &port.to_string(), "--namespace", NAMESPACE]);
+    Some(command)
+}
+
+#[test]
+fn the_suite_holds_against_a_stock_server() {
+    if let Some(mut server) = chat_server(0) {
+        run_suite(Process::start(&mut server));
+    }
+}
+
+#[test]
+fn stock_clients_chat_on_parlor() {
+    run_suite(Process::start(&mut parlor(0)));
+}
+
+#[test]
+fn a_stock_client_survives_a_restart_of_a_stock_server() {
+    survive_a_restart(chat_server);
+}
+
+#[test]
+fn a_stock_client_survives_a_restart_of_parlor() {
+    survive_a_restart(|port| Some(parlor(port)));
+}
+
+fn run_suite(mut server: Process) {
+    let url = format!("http://{}", address(&server.line()));
+    let Some(mut suite) = node("chat-suite.mjs") else { return };
+    let mut suite = Process::start(suite.args([&url, "--namespace", NAMESPACE]));
+    let mut lines = Vec::new();
+    let passed = loop {
+        let line = suite.line();
+        if let Some((passed, _)) = line.split_once(" checks passed") {
+            break passed.parse::<u32>().expect("a count of checks");
+        }
+        lines.push(line);
+    };
+    let status = suite.wait(SUITE_PATIENCE).expect("the suite ends after its last line");
+    assert!(status.success(), "{}", lines.join("\n"));
+    assert_eq!(lines.len(), passed as usize, "one line for each check");
+    assert!(passed > 50, "only {passed} checks ran");
+}
+
+fn survive_a_restart(server: impl Fn(u16) -> Option<Command>) {
+    let Some(mut first) = server(0) else { return };
+    let mut first = Process::start(&mut first);
+    let address = address(&first.line());
+    let Some(mut client) = node("restart-client.mjs") else { return };
+    let mut client = Process::start(client.arg(format!("http://{address}")));
+    assert_eq!(client.line(), "connected");
+    first.signal("TERM");
+    let status = first.wait(PATIENCE).expect("the server ends when asked to");
+    assert!(status.success(), "server {} ended with {status}", first.id());
+    assert_eq!(client.line(), "disconnected");
+    let mut second = Process::start(&mut server(address.port()).expect("it started before"));
+    second.line();
+    assert_eq!(client.line(), "connected to another server");
+    assert!(client.wait(PATIENCE).expect("the client is done").success());
+}
