@@ -113,6 +113,10 @@ impl<S: Stream> Connection<S> {
 
     /// Says something now, from wherever: what the stream takes is written before this
     /// returns, the rest by the task that polls this connection.
+    ///
+    /// A task that writes to more than some hundred connections at a time should be
+    /// [`unconstrained`](tokio::task::unconstrained): beyond its budget tokio has every
+    /// stream refuse, and the rest goes the longer way round.
     pub fn send<T>(&mut self, now: Instant, say: impl FnOnce(&mut Outgoing<'_>) -> T) -> T {
         let waker = self.parked.clone().unwrap_or_else(|| Waker::noop().clone());
         let mut cx = Context::from_waker(&waker);
