@@ -171,6 +171,7 @@ impl Checker {
     }
 
     fn sent(&mut self, id: MessageId, room: RoomId) {
+        self.evict();
         self.room(room);
         let connection = self.client(id.sender).connection;
         let slot = self.slot(id.sender, room);
@@ -203,6 +204,10 @@ impl Checker {
         if is_open {
             self.open(room, serial);
         }
+    }
+
+    /// Makes room for one more message.
+    fn evict(&mut self) {
         while let Some(evicted) = self.log.evict(&self.options) {
             if let Some((serial, message)) = evicted {
                 self.forget(serial, &message);

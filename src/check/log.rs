@@ -242,11 +242,11 @@ impl Log {
         Some(MessageId { sender, number: run.last })
     }
 
-    /// Forgets the oldest message if there are too many. Returns it, unless it
+    /// Forgets the oldest message if there is no room for another. Returns it, unless it
     /// misses a receiver and is put aside.
     pub(super) fn evict(&mut self, options: &Options) -> Option<Option<(u64, Message)>> {
-        let is_over =
-            self.recent.len() > options.messages_max || self.bytes > options.receivers_bytes_max;
+        let is_full = self.recent.len() >= options.messages_max.max(1);
+        let is_over = is_full || self.bytes > options.receivers_bytes_max;
         if !is_over {
             return None;
         }

@@ -92,7 +92,7 @@ impl Default for Options {
             silence_is_loss: true,
             witnessed: false,
             deadline_us: None,
-            messages_max: 32 * 1024,
+            messages_max: 16 * 1024,
             receivers_bytes_max: 4 * 1024 * 1024,
             incomplete_max: 8 * 1024,
             stories_max: 20,

@@ -1,4 +1,5 @@
-//! A set of a room's slots: who of its members, past and present, ...
+//! A set of a room's slots. Each slot is a client that is a member, was one, or
+//! asked to be.
 //!
 //! One word for a room of up to 64, a bitmap for more, and for a message that
 //! everybody has heard the few who have not.

@@ -4,6 +4,7 @@
 mod broken;
 mod correct;
 mod histories;
+mod memory;
 mod network;
 mod reference;
 mod script;
