@@ -4,7 +4,8 @@
 //! connection, rooms that sockets join, leave and switch between, `emit` and
 //! `on` on both sides, acks, broadcasts to everybody else. [`serve`] runs an
 //! application (a function that registers handlers on an [`Io`]); [`chat`] is
-//! a ready one.
+//! a ready one. [`client`] is the other side, [`check`] says whether what
+//! clients saw is what the engine promises.
 //!
 //! # The data path
 //!
@@ -30,7 +31,7 @@
 //! Each module uses only those above it.
 //!
 //! * pure (bytes, events and `now` in; bytes and actions out): [`room`],
-//!   [`engineio`], [`socketio`], [`websocket`], [`hub`]; and [`check`], which uses none
+//!   [`engineio`], [`socketio`], [`websocket`], [`hub`], [`check`]
 //! * drivers (they await): [`net`], [`shard`], [`app`], [`server`], [`client`]
 //! * an application: [`chat`]
 //!

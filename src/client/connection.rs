@@ -73,7 +73,8 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Handles what has arrived and what is due, and writes what waits. Ready once the
-    /// connection has ended; the stream is then of no further use.
+    /// connection has ended; the stream is then of no further use. What it would not take
+    /// by then, a last close frame perhaps, is not waited for.
     ///
     /// The task of `cx` is the one to be woken from now on. What has arrived goes before
     /// what is due: if this program was late, that is not the server's silence.
@@ -276,3 +277,6 @@ impl Backlog {
         self.bytes.extend_from_slice(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests;

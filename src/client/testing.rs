@@ -1,8 +1,11 @@
 //! Both ends of a session for tests: a client that notes what it hears, and a server
 //! that says what it is told to.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use crate::websocket::{self, Message, Opcode, Role, decode_request, encode, encode_accept};
 
@@ -159,6 +162,69 @@ pub(super) fn describe(event: &Event<'_>) -> String {
         Event::Opened { .. } => "opened".to_owned(),
         Event::Refused { namespace, data } => {
             format!("refused {namespace} {}", data.unwrap_or_default())
+        }
+    }
+}
+
+/// A server's end of a stream.
+pub(super) struct Peer {
+    stream: DuplexStream,
+    decoder: websocket::Decoder,
+    said: Server,
+    heard: VecDeque<String>,
+}
+
+impl Peer {
+    /// Answers the handshake.
+    pub(super) async fn accept(mut stream: DuplexStream) -> Self {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await.unwrap());
+        }
+        let mut said = Server::new(&request);
+        said.accept();
+        let decoder = websocket::Decoder::new(Role::Server);
+        let mut peer = Self { stream, decoder, said, heard: VecDeque::new() };
+        peer.send().await;
+        peer
+    }
+
+    /// Lets a client into `/`.
+    pub(super) async fn let_in(stream: DuplexStream) -> Self {
+        let mut peer = Self::accept(stream).await;
+        peer.text(OPENED).await;
+        assert_eq!(peer.next().await, "40");
+        peer.text(CONNECTED).await;
+        peer
+    }
+
+    pub(super) async fn text(&mut self, text: &str) {
+        self.said.text(text);
+        self.send().await;
+    }
+
+    pub(super) async fn close(&mut self) {
+        self.said.close(1000);
+        self.send().await;
+    }
+
+    async fn send(&mut self) {
+        let bytes = std::mem::take(&mut self.said.bytes);
+        self.stream.write_all(&bytes).await.unwrap();
+    }
+
+    /// The next message of the client, or `end` at the end of the stream.
+    pub(super) async fn next(&mut self) -> String {
+        loop {
+            if let Some(message) = self.heard.pop_front() {
+                return message;
+            }
+            let mut bytes = [0; 4096];
+            let count = self.stream.read(&mut bytes).await.unwrap();
+            if count == 0 {
+                return "end".to_owned();
+            }
+            self.heard.extend(messages(&mut self.decoder, &mut bytes[..count]));
         }
     }
 }

@@ -45,7 +45,10 @@ struct Fate {
 pub(super) fn run(args: &MutantsArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     let root = root();
     let mut survivors = 0;
-    writeln!(out, "| mutant | killer | first seed | failing seeds | after shrinking | also broken |")?;
+    writeln!(
+        out,
+        "| mutant | killer | first seed | failing seeds | after shrinking | also broken |"
+    )?;
     writeln!(out, "|---|---|---|---|---|---|")?;
     for mutant in mutants(&root, &args.names)? {
         let tree = root.join("target/mutants/tree");
@@ -60,7 +63,11 @@ pub(super) fn run(args: &MutantsArgs, out: &mut dyn Write) -> Result<Outcome, Co
         };
         let others = fate.others.join(", ");
         let (name, killer, failing) = (&mutant.name, &mutant.killer, fate.failing);
-        writeln!(out, "| {name} | {killer} | {seed} | {failing} of {} | {size} | {others} |", args.seeds)?;
+        writeln!(
+            out,
+            "| {name} | {killer} | {seed} | {failing} of {} | {size} | {others} |",
+            args.seeds
+        )?;
         out.flush()?;
     }
     Ok(if survivors == 0 { Outcome::Clean } else { Outcome::Violation })
@@ -83,7 +90,8 @@ fn mutants(root: &Path, names: &[String]) -> Result<Vec<Mutant>, CommandError> {
         if wanted && patch.extension() == Some(OsStr::new("patch")) {
             let text = fs::read_to_string(&patch).map_err(refuse)?;
             let killer = text.lines().next().and_then(|line| line.strip_prefix("killer: "));
-            let killer = killer.ok_or_else(|| failed("a mutant's first line is `killer: GUARANTEE`", &name))?;
+            let killer = killer
+                .ok_or_else(|| failed("a mutant's first line is `killer: GUARANTEE`", &name))?;
             found.push(Mutant { name, patch, killer: killer.to_owned() });
         }
     }
@@ -93,7 +101,8 @@ fn mutants(root: &Path, names: &[String]) -> Result<Vec<Mutant>, CommandError> {
 
 /// Brings the copy to the state of the tree; what is equal keeps its time, so that little is built.
 fn copy_tree(root: &Path, tree: &Path) -> Result<(), CommandError> {
-    let list = output(Command::new("git").args(["ls-files", "-z"]).current_dir(root), "git ls-files")?;
+    let list =
+        output(Command::new("git").args(["ls-files", "-z"]).current_dir(root), "git ls-files")?;
     for name in list.split('\0').filter(|name| !name.is_empty()) {
         let (from, to) = (root.join(name), tree.join(name));
         let refuse = |source| CommandError::File { path: from.clone(), source };
@@ -133,8 +142,8 @@ fn try_seeds(
     fleet.args(["fleet", "--json", "--tell", "0"]);
     fleet.arg(format!("--seeds={}", args.seeds)).arg(format!("--jobs={}", args.jobs));
     let text = output_of_any_end(&mut fleet, "sim fleet")?;
-    let Fleet { failing } =
-        serde_json::from_str(&text).map_err(|error| failed("sim fleet", &format!("{error} in {text}")))?;
+    let Fleet { failing } = serde_json::from_str(&text)
+        .map_err(|error| failed("sim fleet", &format!("{error} in {text}")))?;
     let mut others: Vec<String> = failing.values().flatten().cloned().collect();
     others.sort();
     others.dedup();
@@ -158,13 +167,15 @@ fn shrink(program: &Path, mutant: &Mutant, folder: &Path, seed: u64) -> Result<P
     shrink.arg("shrink").arg(&whole).arg("--output").arg(&small);
     shrink.arg(format!("--guarantee={}", mutant.killer));
     output_of_any_end(&mut shrink, "sim shrink")?;
-    let json = fs::read_to_string(&small).map_err(|source| CommandError::File { path: small.clone(), source })?;
+    let json = fs::read_to_string(&small)
+        .map_err(|source| CommandError::File { path: small.clone(), source })?;
     Plan::decode(&json).map_err(|source| CommandError::Plan { path: small, source })
 }
 
 /// Runs a command that must succeed.
 fn output(command: &mut Command, what: &str) -> Result<String, CommandError> {
-    let done = command.stdin(Stdio::null()).output().map_err(|error| failed(what, &error.to_string()))?;
+    let done =
+        command.stdin(Stdio::null()).output().map_err(|error| failed(what, &error.to_string()))?;
     if !done.status.success() {
         return Err(failed(what, &String::from_utf8_lossy(&done.stderr)));
     }

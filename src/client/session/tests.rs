@@ -1,3 +1,5 @@
+//! The session by wire scripts, timelines, and whatever bytes a server sends.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -162,7 +164,8 @@ fn one_of_several_namespaces_can_be_left_and_joined_again() {
     client.server.text(CONNECTED);
     client.server.text(r#"40/a,{"sid":"B"}"#);
     client.hear(0);
-    (client.said(), client.heard());
+    client.said();
+    client.heard();
 
     client.say(|outgoing| {
         outgoing.disconnect("/a");

@@ -1,0 +1,351 @@
+//! A client's part in the play: what it says for each operation of its plan, and
+//! what it writes down of what it hears.
+//!
+//! Pure but for the history it writes: operations and packets in, calls out. The
+//! driver in [`world`](crate::world) carries them over a real client connection.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use parlor::socketio::Args;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::history::{Call, Event, MessageId, SocketId};
+use crate::plan::{Act, Client, Plan};
+use crate::stage::{Body, Stage};
+
+/// Something to emit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Emit {
+    /// A JSON array: the event's name and its arguments.
+    pub(crate) json: String,
+    /// What its placeholders stand for.
+    pub(crate) attachments: Vec<Bytes>,
+    /// What its ack is about; none if none is asked for.
+    pub(crate) asks: Option<Ask>,
+}
+
+/// What an ack is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Echo { number: u64 },
+    Join { room: String },
+    Leave { room: String },
+    Message { number: u64 },
+    Switch { from: String, to: String },
+}
+
+/// One client of a plan.
+pub(crate) struct Actor {
+    plan: Rc<Plan>,
+    stage: Rc<Stage>,
+    id: u32,
+    rejoins: bool,
+    /// Its living connection.
+    socket: Option<SocketId>,
+    wants_connection: bool,
+    /// The rooms it wants to be in.
+    wanted: BTreeSet<usize>,
+    next_number: u64,
+}
+
+/// The argument of the chat's `hello`.
+#[derive(Deserialize)]
+struct Hello {
+    id: String,
+    server: String,
+}
+
+/// The argument of the chat's `message`.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    room: String,
+    from: String,
+    seq: Option<u64>,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+/// Who a body says it is.
+#[derive(Deserialize)]
+struct Claim {
+    by: u32,
+    number: u64,
+}
+
+/// The argument of an ack of the chat.
+#[derive(Deserialize)]
+struct Reply {
+    ok: bool,
+    seq: Option<u64>,
+    error: Option<String>,
+}
+
+impl Actor {
+    pub(crate) fn new(plan: Rc<Plan>, client: &Client, stage: Rc<Stage>) -> Self {
+        Self {
+            plan,
+            stage,
+            id: client.id,
+            rejoins: client.rejoins,
+            socket: None,
+            wants_connection: true,
+            wanted: BTreeSet::new(),
+            next_number: 0,
+        }
+    }
+
+    /// Whether it wants to be connected.
+    pub(crate) fn wants_connection(&self) -> bool {
+        self.wants_connection
+    }
+
+    /// The chat has said hello: a new socket lives. Returns what it says first.
+    pub(crate) fn handle_hello(&mut self, args: &Args<'_>) -> Vec<Emit> {
+        let hello: Option<Hello> =
+            args.elements().nth(1).and_then(|json| serde_json::from_str(json).ok());
+        let Some(Hello { id, server }) = hello else {
+            panic!("hello is not what the chat protocol says: {}", args.json());
+        };
+        let socket = self.stage.admit(&id);
+        self.socket = Some(socket);
+        self.stage.record(Event::Connected { socket, client: self.id, sid: id, server });
+        let rooms: Vec<usize> = self.wanted.iter().copied().collect();
+        rooms.into_iter().map(|room| self.join(socket, room)).collect()
+    }
+
+    /// Its connection has ended, or it ends it itself now.
+    pub(crate) fn handle_end(&mut self, reason: &str) {
+        if let Some(socket) = self.socket.take() {
+            self.stage.record(Event::Ended { socket, reason: reason.to_owned() });
+        }
+        if !self.rejoins {
+            self.wanted.clear();
+        }
+    }
+
+    /// Its connection, or an attempt at one, ended as only a server can end it.
+    pub(crate) fn handle_expulsion(&self, reason: &str) {
+        let reason = reason.to_owned();
+        self.stage.record(Event::Expelled { client: self.id, reason });
+    }
+
+    /// Remembers what an operation makes it want, then says what it says, if connected.
+    /// Ending and making connections is the driver's work.
+    pub(crate) fn act(&mut self, act: Act) -> Option<Emit> {
+        self.want(act);
+        let socket = self.socket?;
+        match act {
+            Act::Disconnect | Act::Drop | Act::Reconnect => None,
+            Act::Echo => Some(self.echo(socket)),
+            Act::Join { room } => Some(self.join(socket, room)),
+            Act::Leave { room } => Some(self.leave(socket, room)),
+            Act::Message { room, ack, bytes, attachments } => {
+                Some(self.message(socket, room, ack, bytes, attachments))
+            }
+            // Also a switch that the server will refuse.
+            Act::Switch { from, to } => Some(self.switch(socket, from, to)),
+        }
+    }
+
+    /// What it wants after all its operations, written down.
+    pub(crate) fn wish(&self) {
+        let rooms = self.wanted.iter().map(|&room| self.plan.rooms[room].clone()).collect();
+        let is_connected = self.wants_connection;
+        self.stage.record(Event::Wish { client: self.id, is_connected, rooms });
+    }
+
+    /// One message to each room it wants to be in, to see who hears it.
+    pub(crate) fn probe(&mut self) -> Vec<Emit> {
+        let Some(socket) = self.socket else { return Vec::new() };
+        let rooms: Vec<usize> = self.wanted.iter().copied().collect();
+        rooms.into_iter().map(|room| self.message(socket, room, true, 0, 0)).collect()
+    }
+
+    /// An event of the server.
+    pub(crate) fn handle_event(&mut self, args: &Args<'_>) {
+        let Some(socket) = self.socket else { return };
+        let event = match args.event().as_ref() {
+            "message" => self.delivery(socket, args),
+            // A message without an ack was refused; there is nothing to tell which.
+            "error_message" => return,
+            _ => None,
+        };
+        let foreign = || Event::Foreign { socket, what: args.json().to_owned() };
+        self.stage.record(event.unwrap_or_else(foreign));
+    }
+
+    /// The server's answer to something it asked.
+    pub(crate) fn handle_ack(&mut self, ask: Ask, args: &Args<'_>) {
+        let Some(socket) = self.socket else { return };
+        if let Ask::Echo { number } = ask {
+            let expected = format!("[{number}]");
+            let event = if args.json() == expected {
+                Event::Answered { socket, number }
+            } else {
+                Event::Foreign { socket, what: args.json().to_owned() }
+            };
+            return self.stage.record(event);
+        }
+        let reply: Option<Reply> =
+            args.elements().next().and_then(|json| serde_json::from_str(json).ok());
+        let event = match reply {
+            None => Event::Foreign { socket, what: args.json().to_owned() },
+            Some(Reply { ok: true, seq, .. }) => accepted(socket, ask, seq),
+            Some(Reply { error, .. }) => {
+                let error = error.unwrap_or_default();
+                refused(socket, ask, error)
+            }
+        };
+        self.stage.record(event);
+    }
+
+    fn want(&mut self, act: Act) {
+        let remembers = self.socket.is_some() || self.rejoins;
+        match act {
+            Act::Disconnect => self.wants_connection = false,
+            Act::Reconnect => self.wants_connection = true,
+            Act::Join { room } if remembers => {
+                self.wanted.insert(room);
+            }
+            Act::Leave { room } => {
+                self.wanted.remove(&room);
+            }
+            Act::Switch { from, to } => {
+                if self.wanted.remove(&from) {
+                    self.wanted.insert(to);
+                }
+            }
+            Act::Drop | Act::Echo | Act::Join { .. } | Act::Message { .. } => {}
+        }
+    }
+
+    fn room(&self, room: usize) -> String {
+        self.plan.rooms[room].clone()
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    fn echo(&mut self, socket: SocketId) -> Emit {
+        let number = self.number();
+        self.stage.record(Event::Asked { socket, number });
+        call(&serde_json::json!(["echo", number]), Ask::Echo { number })
+    }
+
+    fn join(&mut self, socket: SocketId, room: usize) -> Emit {
+        let room = self.room(room);
+        self.stage.record(Event::JoinSent { socket, room: room.clone() });
+        call(&serde_json::json!(["join", room]), Ask::Join { room })
+    }
+
+    fn leave(&mut self, socket: SocketId, room: usize) -> Emit {
+        let room = self.room(room);
+        self.stage.record(Event::LeaveSent { socket, room: room.clone() });
+        call(&serde_json::json!(["leave", room]), Ask::Leave { room })
+    }
+
+    fn switch(&mut self, socket: SocketId, from: usize, to: usize) -> Emit {
+        let (from, to) = (self.room(from), self.room(to));
+        self.stage.record(Event::SwitchSent { socket, from: from.clone(), to: to.clone() });
+        call(&serde_json::json!(["switch", from, to]), Ask::Switch { from, to })
+    }
+
+    fn message(
+        &mut self,
+        socket: SocketId,
+        room: usize,
+        ack: bool,
+        bytes: u32,
+        attachments: u8,
+    ) -> Emit {
+        let number = self.number();
+        let message = MessageId { by: socket, number };
+        let body = body(message, bytes, attachments);
+        let room = self.room(room);
+        let name = serde_json::to_string(&room).expect("a string is JSON");
+        let json = format!("[\"message\",{{\"room\":{name},\"body\":{}}}]", body.json);
+        let emit = Emit {
+            json,
+            attachments: body.attachments.clone(),
+            asks: ack.then_some(Ask::Message { number }),
+        };
+        self.stage.enter(message, body);
+        self.stage.record(Event::Sent { message, room });
+        emit
+    }
+
+    fn delivery(&self, socket: SocketId, args: &Args<'_>) -> Option<Event> {
+        let envelope: Envelope<'_> = serde_json::from_str(args.elements().nth(1)?).ok()?;
+        let claim: Claim = serde_json::from_str(envelope.body.get()).ok()?;
+        let message = MessageId { by: SocketId(claim.by), number: claim.number };
+        let body =
+            Body { json: envelope.body.get().to_owned(), attachments: args.attachments().to_vec() };
+        let intact = self.stage.is_intact(message, &body)?;
+        let from = self.stage.socket(&envelope.from);
+        let seq = envelope.seq;
+        Some(Event::Delivered { socket, room: envelope.room, message, from, seq, intact })
+    }
+}
+
+fn call(json: &serde_json::Value, ask: Ask) -> Emit {
+    Emit { json: json.to_string(), attachments: Vec::new(), asks: Some(ask) }
+}
+
+/// A body that says which message it is, and whose every byte follows from that.
+fn body(message: MessageId, bytes: u32, attachments: u8) -> Body {
+    let by = message.by.0;
+    let number = message.number;
+    let mut json = format!("{{\"by\":{by},\"number\":{number}");
+    if bytes > 0 {
+        write!(json, ",\"filling\":\"{}\"", filling(message, 0, bytes)).expect("a string grows");
+    }
+    if attachments > 0 {
+        let places: Vec<String> = (0..attachments)
+            .map(|place| format!("{{\"_placeholder\":true,\"num\":{place}}}"))
+            .collect();
+        write!(json, ",\"files\":[{}]", places.join(",")).expect("a string grows");
+    }
+    json.push('}');
+    let files = (1..=u32::from(attachments)).map(|file| filling(message, file, bytes).into());
+    Body { json, attachments: files.collect() }
+}
+
+/// Letters that differ from message to message, so that bytes out of place show.
+fn filling(message: MessageId, part: u32, bytes: u32) -> String {
+    let mut state = message.number ^ u64::from(message.by.0) << 32 ^ u64::from(part) << 48;
+    let letter = |_| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let offset = u8::try_from((state >> 33) % 26).expect("below 26");
+        char::from(b'a' + offset)
+    };
+    (0..bytes).map(letter).collect()
+}
+
+fn accepted(socket: SocketId, ask: Ask, seq: Option<u64>) -> Event {
+    match ask {
+        Ask::Echo { number } => Event::Answered { socket, number },
+        Ask::Join { room } => Event::JoinAcked { socket, room },
+        Ask::Leave { room } => Event::LeaveAcked { socket, room },
+        Ask::Message { number } => Event::Acked { message: MessageId { by: socket, number }, seq },
+        Ask::Switch { from, to } => Event::SwitchAcked { socket, from, to },
+    }
+}
+
+fn refused(socket: SocketId, ask: Ask, error: String) -> Event {
+    let call = match ask {
+        // An echo is never refused: this answer is none of ours.
+        Ask::Echo { .. } => return Event::Foreign { socket, what: error },
+        Ask::Join { room } => Call::Join { room },
+        Ask::Leave { room } => Call::Leave { room },
+        Ask::Message { number } => Call::Message { number },
+        Ask::Switch { from, to } => Call::Switch { from, to },
+    };
+    Event::Refused { socket, call, error }
+}

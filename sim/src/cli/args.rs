@@ -1,0 +1,228 @@
+//! What can be typed.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use sim::swarm::Profile;
+
+/// Runs parlor, with real Socket.IO clients, in a simulated network under faults.
+#[derive(clap::Parser, Debug)]
+#[command(version)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Runs every seed twice in one process and twice in others: all must agree.
+    Determinism(DeterminismArgs),
+    /// Runs many seeds; a failing one is told, shrunk and stored.
+    Fleet(FleetArgs),
+    /// Breaks the engine on purpose and shows which guarantee notices.
+    Mutants(MutantsArgs),
+    /// Runs a stored plan and says whether it still fails.
+    Replay(ReplayArgs),
+    /// Runs one seed.
+    Run(RunArgs),
+    /// Makes a failing plan small.
+    Shrink(ShrinkArgs),
+    /// Runs its share of the seeds of a fleet (started by `sim fleet`).
+    #[command(hide = true)]
+    Worker(WorkerArgs),
+}
+
+/// How big plans are.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct ProfileArgs {
+    /// Most clients of a plan.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) clients: u16,
+
+    /// Operations of each client.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub(crate) ops: u16,
+
+    /// Whether the network and the server fail.
+    #[arg(long, value_enum, default_value_t = Faults::Swarm)]
+    pub(crate) profile: Faults,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Faults {
+    /// Nothing fails; clients still come and go.
+    Calm,
+    /// Each seed draws which faults strike, and how often.
+    Swarm,
+}
+
+impl From<&ProfileArgs> for Profile {
+    fn from(args: &ProfileArgs) -> Self {
+        Self {
+            clients: args.clients.into(),
+            operations: args.ops.into(),
+            faults: args.profile == Faults::Swarm,
+        }
+    }
+}
+
+impl ProfileArgs {
+    /// The same profile as arguments of another process.
+    pub(crate) fn to_arguments(&self) -> Vec<String> {
+        let profile = match self.profile {
+            Faults::Calm => "calm",
+            Faults::Swarm => "swarm",
+        };
+        let clients = format!("--clients={}", self.clients);
+        vec![clients, format!("--ops={}", self.ops), format!("--profile={profile}")]
+    }
+}
+
+/// What becomes of a failing plan.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct FailingArgs {
+    /// Where failing plans are stored.
+    #[arg(long, default_value = "target/sim", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+
+    /// How many runs shrinking may take; 0 stores the plan as it is.
+    #[arg(long, default_value_t = 3000, value_name = "RUNS")]
+    pub(crate) shrink_runs: usize,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct RunArgs {
+    /// The seed that the plan is made from.
+    #[arg(long)]
+    pub(crate) seed: u64,
+
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgs,
+
+    #[command(flatten)]
+    pub(crate) failing: FailingArgs,
+
+    /// Write the plan to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct OutputArgs {
+    /// Write the history to this file, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
+
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ReplayArgs {
+    /// A plan as JSON.
+    pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ShrinkArgs {
+    /// A plan as JSON.
+    pub(crate) file: PathBuf,
+
+    /// Where the small plan goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    /// Most runs it may take.
+    #[arg(long, default_value_t = 3000)]
+    pub(crate) runs: usize,
+
+    /// The guarantee that the small plan must break too; the first one broken, by default.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) guarantee: Option<String>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct MutantsArgs {
+    /// Which ones, by the names of their patches; all by default.
+    pub(crate) names: Vec<String>,
+
+    /// How many seeds each one gets.
+    #[arg(long, default_value_t = 200)]
+    pub(crate) seeds: u64,
+
+    /// How many processes run them.
+    #[arg(long, default_value_t = NonZeroU64::MIN)]
+    pub(crate) jobs: NonZeroU64,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct FleetArgs {
+    /// How many seeds.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) seeds: u64,
+
+    /// The first seed; the same start runs the same plans.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) start: u64,
+
+    /// How many processes.
+    #[arg(long, default_value_t = NonZeroU64::MIN)]
+    pub(crate) jobs: NonZeroU64,
+
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgs,
+
+    #[command(flatten)]
+    pub(crate) failing: FailingArgs,
+
+    /// How many failing seeds are told and shrunk; all are counted.
+    #[arg(long, default_value_t = 3, value_name = "SEEDS")]
+    pub(crate) tell: usize,
+
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct DeterminismArgs {
+    /// How many seeds.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) seeds: u64,
+
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) start: u64,
+
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgs,
+
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct WorkerArgs {
+    /// The first seed.
+    #[arg(long)]
+    pub(crate) start: u64,
+
+    /// How far apart this worker's seeds are.
+    #[arg(long)]
+    pub(crate) step: NonZeroU64,
+
+    /// No seed reaches this.
+    #[arg(long)]
+    pub(crate) end: u64,
+
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgs,
+}

@@ -1,0 +1,103 @@
+//! What becomes of a failing plan: its story, a small version of it in a file, and
+//! the one command that runs it again.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sim::plan::Plan;
+use sim::run::{Run, run};
+use sim::shrink::{Shrunk, shrink};
+use sim::story;
+
+use super::CommandError;
+use super::args::FailingArgs;
+
+/// A failing plan, told and stored.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Report {
+    /// The seed it came from, if any.
+    pub(crate) seed: Option<u64>,
+    /// The guarantees broken by the plan as it was.
+    pub(crate) guarantees: BTreeSet<String>,
+    /// The guarantee that the shrunk plan breaks too.
+    pub(crate) shrunk_for: String,
+    /// Where the shrunk plan is.
+    pub(crate) file: PathBuf,
+    /// How many clients, operations and faults it has.
+    pub(crate) size: String,
+    /// Operations left.
+    pub(crate) operations: usize,
+    /// Faults left.
+    pub(crate) faults: usize,
+    /// How many runs shrinking took.
+    pub(crate) shrink_runs: usize,
+    /// The command that runs it again.
+    pub(crate) replay: String,
+    /// What happened in the shrunk plan.
+    pub(crate) story: String,
+}
+
+/// Shrinks and stores a failing plan.
+///
+/// # Panics
+///
+/// If the run does not fail.
+pub(crate) fn report(plan: &Plan, whole: &Run, args: &FailingArgs) -> Result<Report, CommandError> {
+    let guarantees: BTreeSet<String> =
+        whole.judgement.guarantees().into_iter().map(str::to_owned).collect();
+    // Clients' own view comes first among the failures, and the earliest tells most.
+    let first = whole.judgement.failures.first().expect("only failing plans are reported");
+    let Shrunk { plan, runs, .. } = shrink_for(&first.guarantee, plan, args.shrink_runs);
+    let small = run(&plan);
+    let failure = small.judgement.failures.iter().find(|it| it.guarantee == first.guarantee);
+    let failure = failure.expect("shrinking keeps the guarantee that is broken");
+    let name = plan.origin.map_or_else(|| "plan".to_owned(), |seed| format!("seed-{seed}"));
+    let file = args.out.join(format!("{name}-{}.json", failure.guarantee));
+    store(&plan, &file)?;
+    Ok(Report {
+        seed: plan.origin,
+        guarantees,
+        shrunk_for: failure.guarantee.clone(),
+        replay: format!("cargo run --release -p sim -- replay {}", file.display()),
+        file,
+        size: plan.size(),
+        operations: plan.operation_count(),
+        faults: plan.faults.len(),
+        shrink_runs: runs,
+        story: story::tell(failure, &small.history),
+    })
+}
+
+/// Makes a plan small that breaks `guarantee`; a candidate counts only if it
+/// breaks the same one.
+pub(crate) fn shrink_for(guarantee: &str, plan: &Plan, runs_max: usize) -> Shrunk {
+    shrink(plan, runs_max, &mut |candidate| {
+        run(candidate).judgement.guarantees().contains(guarantee)
+    })
+}
+
+/// Writes a plan to a file, with the folders above it.
+pub(crate) fn store(plan: &Plan, path: &Path) -> Result<(), CommandError> {
+    let refuse = |source| CommandError::File { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(refuse)?;
+    }
+    fs::write(path, plan.encode()).map_err(refuse)
+}
+
+impl Report {
+    /// The story first, then how to see it again.
+    pub(crate) fn write(&self, out: &mut dyn Write) -> Result<(), CommandError> {
+        let seed = self.seed.map_or_else(|| "plan".to_owned(), |seed| format!("seed {seed}"));
+        let broken: Vec<&str> = self.guarantees.iter().map(String::as_str).collect();
+        writeln!(out, "{seed} breaks {}", broken.join(", "))?;
+        writeln!(out, "shrunk in {} runs to {}:\n", self.shrink_runs, self.size)?;
+        writeln!(out, "{}", self.story)?;
+        writeln!(out, "plan stored in {}; replay it with", self.file.display())?;
+        writeln!(out, "    {}\n", self.replay)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! The commands on one plan: `run`, `replay`, `shrink`.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+use sim::judge::{Counts, Failure};
+use sim::plan::Plan;
+use sim::run::{Run, run as run_plan};
+use sim::story;
+use sim::swarm::{Profile, generate};
+
+use super::args::{OutputArgs, ReplayArgs, RunArgs, ShrinkArgs};
+use super::{CommandError, Outcome, failing};
+
+/// The result of one run, for programs.
+#[derive(Serialize)]
+struct RunJson<'a> {
+    seed: Option<u64>,
+    hash: String,
+    counts: Counts,
+    failures: &'a [Failure],
+    report: Option<failing::Report>,
+}
+
+/// `sim run`: the plan of one seed.
+pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    let plan = generate(args.seed, &Profile::from(&args.profile));
+    if let Some(path) = &args.plan {
+        failing::store(&plan, path)?;
+    }
+    let run = run_plan(&plan);
+    write_history(&run, &args.output)?;
+    let report = match run.judgement.failures.is_empty() {
+        true => None,
+        false => Some(failing::report(&plan, &run, &args.failing)?),
+    };
+    let outcome = outcome(&run);
+    if args.output.json {
+        write_json(&plan, &run, report, out)?;
+        return Ok(outcome);
+    }
+    write_summary(&plan, &run, out)?;
+    if let Some(report) = report {
+        report.write(out)?;
+    }
+    Ok(outcome)
+}
+
+/// `sim replay`: a stored plan.
+pub(super) fn replay(args: &ReplayArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    let plan = read(&args.file)?;
+    let run = run_plan(&plan);
+    write_history(&run, &args.output)?;
+    if args.output.json {
+        write_json(&plan, &run, None, out)?;
+        return Ok(outcome(&run));
+    }
+    write_summary(&plan, &run, out)?;
+    let mut told = std::collections::BTreeSet::new();
+    for failure in &run.judgement.failures {
+        if told.insert(&failure.guarantee) {
+            writeln!(out, "\n{}", story::tell(failure, &run.history))?;
+        }
+    }
+    if told.is_empty() {
+        writeln!(out, "this plan does not fail, or no longer, with the code as it is")?;
+    }
+    Ok(outcome(&run))
+}
+
+/// `sim shrink`: a stored plan, made small.
+pub(super) fn shrink(args: &ShrinkArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    let plan = read(&args.file)?;
+    let run = run_plan(&plan);
+    let is_wanted = |failure: &&Failure| {
+        args.guarantee.as_ref().is_none_or(|wanted| *wanted == failure.guarantee)
+    };
+    let Some(failure) = run.judgement.failures.iter().find(is_wanted) else {
+        writeln!(out, "this plan does not fail so with the code as it is: nothing to shrink")?;
+        return Ok(Outcome::Clean);
+    };
+    let shrunk = failing::shrink_for(&failure.guarantee, &plan, args.runs);
+    failing::store(&shrunk.plan, &args.output)?;
+    writeln!(out, "{} broken by {}", failure.guarantee, plan.size())?;
+    let minimal = if shrunk.is_minimal { "nothing more can go" } else { "the runs were used up" };
+    writeln!(out, "and still by {} ({} runs, {minimal})", shrunk.plan.size(), shrunk.runs)?;
+    writeln!(out, "stored in {}", args.output.display())?;
+    Ok(Outcome::Violation)
+}
+
+fn read(path: &Path) -> Result<Plan, CommandError> {
+    let refuse = |source| CommandError::File { path: path.to_owned(), source };
+    let json = fs::read_to_string(path).map_err(refuse)?;
+    Plan::decode(&json).map_err(|source| CommandError::Plan { path: path.to_owned(), source })
+}
+
+fn outcome(run: &Run) -> Outcome {
+    if run.judgement.failures.is_empty() { Outcome::Clean } else { Outcome::Violation }
+}
+
+fn write_history(run: &Run, args: &OutputArgs) -> Result<(), CommandError> {
+    let Some(path) = &args.history else { return Ok(()) };
+    let refuse = |source| CommandError::File { path: path.clone(), source };
+    fs::write(path, run.history.encode()).map_err(refuse)
+}
+
+fn write_summary(plan: &Plan, run: &Run, out: &mut dyn Write) -> Result<(), CommandError> {
+    let counts = &run.judgement.counts;
+    let origin = plan.origin.map_or(String::new(), |seed| format!(" of seed {seed}"));
+    writeln!(out, "plan{origin}: {}", plan.size())?;
+    writeln!(
+        out,
+        "history {:016x}: {} entries, {} connections, {} of {} required deliveries, {} indeterminate",
+        run.history.hash(),
+        run.history.entries().len(),
+        counts.connections,
+        counts.delivered,
+        counts.expected,
+        counts.indeterminate
+    )?;
+    if run.judgement.failures.is_empty() {
+        writeln!(out, "clean: every guarantee was kept")?;
+    }
+    Ok(())
+}
+
+fn write_json(
+    plan: &Plan,
+    run: &Run,
+    report: Option<failing::Report>,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let json = RunJson {
+        seed: plan.origin,
+        hash: format!("{:016x}", run.history.hash()),
+        counts: run.judgement.counts,
+        failures: &run.judgement.failures,
+        report,
+    };
+    let text = serde_json::to_string(&json).expect("a result has only strings as keys");
+    writeln!(out, "{text}")?;
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! When which link and the server change, from a plan's fault intervals.
+//!
+//! Intervals overlap freely in a plan; turmoil's switches do not (a repair
+//! forgets held messages, a one-way partition cannot be combined with a hold).
+//! So this module computes what *should* be the case from every boundary on,
+//! and the world moves each link from one [`LinkState`] to the next.
+//!
+//! Pure: plan in, steps out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::{Direction, Fault, FaultKind, Latency, Plan};
+
+/// What should be the case from one moment on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The moment.
+    pub at_ms: u64,
+    /// Whether the server runs.
+    pub server: ServerState,
+    /// The link of every client to the server.
+    pub links: BTreeMap<u32, LinkState>,
+}
+
+/// Whether the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerState {
+    /// It was killed, or its machine has no power.
+    Down,
+    /// It runs.
+    Up,
+}
+
+/// What a link does with messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    /// How long they take.
+    pub latency: Latency,
+    /// Whether they get through.
+    pub passage: Passage,
+}
+
+/// Whether messages get through a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// They are lost in this direction.
+    Cut(Direction),
+    /// They are kept, and handed over later.
+    Held,
+    /// They get through.
+    Open,
+}
+
+/// The steps of a plan in the order of time; the first at 0, the last, in which all is
+/// well, no later than the end of the plan's activity.
+pub fn timeline(plan: &Plan) -> Vec<Step> {
+    let boundaries: BTreeSet<u64> = plan
+        .faults
+        .iter()
+        .flat_map(|fault| [fault.from_ms, fault.until_ms])
+        .chain([0, plan.duration_ms])
+        .filter(|&at_ms| at_ms <= plan.duration_ms)
+        .collect();
+    let mut steps: Vec<Step> = boundaries.iter().map(|&at_ms| step(plan, at_ms)).collect();
+    steps.dedup_by(|next, previous| next.server == previous.server && next.links == previous.links);
+    steps
+}
+
+fn step(plan: &Plan, at_ms: u64) -> Step {
+    let over = at_ms >= plan.duration_ms;
+    let active: Vec<&Fault> = plan
+        .faults
+        .iter()
+        .filter(|fault| !over && (fault.from_ms..fault.until_ms).contains(&at_ms))
+        .collect();
+    let is_dark = active.iter().any(|fault| fault.kind == FaultKind::PowerLoss);
+    let is_killed = active.iter().any(|fault| fault.kind == FaultKind::Kill);
+    let links = plan
+        .clients
+        .iter()
+        .map(|client| {
+            let mut state = link(client.id, &active, plan.network.latency);
+            if is_dark {
+                state.passage = Passage::Cut(Direction::Both);
+            }
+            (client.id, state)
+        })
+        .collect();
+    let server = if is_dark || is_killed { ServerState::Down } else { ServerState::Up };
+    Step { at_ms, server, links }
+}
+
+/// A partition beats a stall; of several latencies the last one begun counts.
+fn link(client: u32, active: &[&Fault], usual: Latency) -> LinkState {
+    let mut state = LinkState { latency: usual, passage: Passage::Open };
+    let (mut to_client, mut to_server) = (false, false);
+    for fault in active.iter().filter(|fault| fault.kind.clients().contains(&client)) {
+        match &fault.kind {
+            FaultKind::Kill | FaultKind::PowerLoss => {}
+            FaultKind::Partition { direction, .. } => {
+                to_client |= *direction != Direction::ToServer;
+                to_server |= *direction != Direction::ToClient;
+            }
+            FaultKind::Slow { latency, .. } => state.latency = *latency,
+            FaultKind::Stall { .. } => state.passage = Passage::Held,
+        }
+    }
+    state.passage = match (to_client, to_server) {
+        (true, true) => Passage::Cut(Direction::Both),
+        (true, false) => Passage::Cut(Direction::ToClient),
+        (false, true) => Passage::Cut(Direction::ToServer),
+        (false, false) => state.passage,
+    };
+    state
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm::{Profile, generate};
+
+    fn plan_with(faults: Vec<Fault>) -> Plan {
+        let mut plan = generate(0, &Profile { faults: false, ..Profile::default() });
+        plan.duration_ms = 1_000;
+        plan.faults = faults;
+        plan
+    }
+
+    fn fault(from_ms: u64, until_ms: u64, kind: FaultKind) -> Fault {
+        Fault { from_ms, until_ms, kind }
+    }
+
+    fn passages(steps: &[Step], client: u32) -> Vec<(u64, Passage)> {
+        steps.iter().map(|step| (step.at_ms, step.links[&client].passage)).collect()
+    }
+
+    #[test]
+    fn two_one_way_partitions_make_a_whole_one_and_beat_a_stall() {
+        let cut = |direction| FaultKind::Partition { clients: vec![0], direction };
+        let steps = timeline(&plan_with(vec![
+            fault(100, 500, FaultKind::Stall { clients: vec![0] }),
+            fault(200, 400, cut(Direction::ToClient)),
+            fault(300, 600, cut(Direction::ToServer)),
+        ]));
+        assert_eq!(
+            passages(&steps, 0),
+            [
+                (0, Passage::Open),
+                (100, Passage::Held),
+                (200, Passage::Cut(Direction::ToClient)),
+                (300, Passage::Cut(Direction::Both)),
+                (400, Passage::Cut(Direction::ToServer)),
+                (600, Passage::Open),
+            ]
+        );
+        assert!(passages(&steps, 1).iter().all(|&(_, passage)| passage == Passage::Open));
+    }
+
+    #[test]
+    fn overlapping_crashes_are_one_long_one() {
+        let steps = timeline(&plan_with(vec![
+            fault(100, 300, FaultKind::Kill),
+            fault(200, 400, FaultKind::PowerLoss),
+        ]));
+        let server: Vec<_> = steps.iter().map(|step| (step.at_ms, step.server)).collect();
+        assert_eq!(
+            server,
+            [
+                (0, ServerState::Up),
+                (100, ServerState::Down),
+                (200, ServerState::Down),
+                (400, ServerState::Up)
+            ]
+        );
+        assert_eq!(passages(&steps, 1)[2].1, Passage::Cut(Direction::Both));
+    }
+
+    #[test]
+    fn all_is_well_at_the_end_of_every_plan() {
+        for seed in 0..200 {
+            let plan = generate(seed, &Profile::default());
+            let steps = timeline(&plan);
+            let last = steps.last().expect("a first step at 0");
+            assert!(last.at_ms <= plan.duration_ms);
+            assert_eq!(last.server, ServerState::Up);
+            for state in last.links.values() {
+                assert_eq!(state.passage, Passage::Open);
+                assert_eq!(state.latency, plan.network.latency);
+            }
+        }
+    }
+}

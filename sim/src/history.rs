@@ -1,0 +1,349 @@
+//! A history: what clients did and saw, in one total order.
+//!
+//! Everything in a world runs on one thread, so the order in which entries are
+//! appended is the order in which things happened. What the engine says of its own
+//! order (the *witness*) is in the same sequence, marked as such, and left out
+//! where clients alone are asked. A history is JSON lines on disk and has one
+//! [`hash`](History::hash): two runs are the same run if their hashes are equal.
+//!
+//! A *socket* here is one connection of one client, numbered over the whole run
+//! in the order of the answers to CONNECT: what a client's old connection still
+//! had under way must not be blamed on its new one.
+
+use serde::{Deserialize, Serialize};
+
+/// One connection of one client, numbered over the whole run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SocketId(pub u32);
+
+/// A message: who sent it, and which of the sending client's messages it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MessageId {
+    /// The socket it was sent by.
+    pub by: SocketId,
+    /// Unique for the client, and growing.
+    pub number: u64,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When, in simulated microseconds from the start.
+    pub at_us: u64,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields say what they are: who, where, which message")]
+pub enum Event {
+    /// A message was acknowledged.
+    Acked { message: MessageId, seq: Option<u64> },
+    /// A numbered echo came back.
+    Answered { socket: SocketId, number: u64 },
+    /// A numbered echo was asked for.
+    Asked { socket: SocketId, number: u64 },
+    /// CONNECT was answered, and the chat said hello: a socket lives. `server` names one
+    /// start of the server.
+    Connected { socket: SocketId, client: u32, sid: String, server: String },
+    /// A message arrived. `from` is what the envelope claims, the message what the body claims.
+    Delivered {
+        socket: SocketId,
+        room: String,
+        message: MessageId,
+        from: Option<SocketId>,
+        seq: Option<u64>,
+        intact: bool,
+    },
+    /// A connection ended, or its end was noticed.
+    Ended { socket: SocketId, reason: String },
+    /// An end or an attempt of a client that no network can cause, only a server: it broke the
+    /// protocol, said that the client did, or put the client out.
+    Expelled { client: u32, reason: String },
+    /// The plan changed the network or the server.
+    Fault { what: String },
+    /// Something arrived that this run did not send.
+    Foreign { socket: SocketId, what: String },
+    /// A join was acknowledged.
+    JoinAcked { socket: SocketId, room: String },
+    /// A join was sent.
+    JoinSent { socket: SocketId, room: String },
+    /// A leave was acknowledged.
+    LeaveAcked { socket: SocketId, room: String },
+    /// A leave was sent.
+    LeaveSent { socket: SocketId, room: String },
+    /// The quiet phase reached a mark: faults are over, or every client must be back.
+    Quiet { mark: Mark },
+    /// The server refused a call.
+    Refused { socket: SocketId, call: Call, error: String },
+    /// A message was sent.
+    Sent { message: MessageId, room: String },
+    /// A switch was acknowledged.
+    SwitchAcked { socket: SocketId, from: String, to: String },
+    /// A switch was sent.
+    SwitchSent { socket: SocketId, from: String, to: String },
+    /// What a client wants when it acts no more.
+    Wish { client: u32, is_connected: bool, rooms: Vec<String> },
+    /// What the engine says: something has its place in its order.
+    Witnessed { order: Order },
+}
+
+impl Event {
+    /// The names of the rooms it is about.
+    pub fn rooms(&self) -> impl Iterator<Item = &str> {
+        let [one, other] = match self {
+            Self::Delivered { room, .. }
+            | Self::JoinAcked { room, .. }
+            | Self::JoinSent { room, .. }
+            | Self::LeaveAcked { room, .. }
+            | Self::LeaveSent { room, .. }
+            | Self::Refused { call: Call::Join { room } | Call::Leave { room }, .. }
+            | Self::Sent { room, .. }
+            | Self::Witnessed {
+                order:
+                    Order::Broadcast { room, .. } | Order::Join { room, .. } | Order::Leave { room, .. },
+            } => [Some(room), None],
+            Self::Refused { call: Call::Switch { from, to }, .. }
+            | Self::SwitchAcked { from, to, .. }
+            | Self::SwitchSent { from, to, .. }
+            | Self::Witnessed { order: Order::Switch { from, to, .. } } => [Some(from), Some(to)],
+            Self::Acked { .. }
+            | Self::Answered { .. }
+            | Self::Asked { .. }
+            | Self::Connected { .. }
+            | Self::Ended { .. }
+            | Self::Expelled { .. }
+            | Self::Fault { .. }
+            | Self::Foreign { .. }
+            | Self::Quiet { .. }
+            | Self::Refused { call: Call::Message { .. }, .. }
+            | Self::Wish { .. }
+            | Self::Witnessed { order: Order::Disconnect { .. } } => [None, None],
+        };
+        one.into_iter().chain(other).map(String::as_str)
+    }
+
+    /// The client's socket it happened to.
+    pub fn socket(&self) -> Option<SocketId> {
+        match self {
+            Self::Acked { message, .. } | Self::Sent { message, .. } => Some(message.by),
+            Self::Answered { socket, .. }
+            | Self::Asked { socket, .. }
+            | Self::Connected { socket, .. }
+            | Self::Delivered { socket, .. }
+            | Self::Ended { socket, .. }
+            | Self::Foreign { socket, .. }
+            | Self::JoinAcked { socket, .. }
+            | Self::JoinSent { socket, .. }
+            | Self::LeaveAcked { socket, .. }
+            | Self::LeaveSent { socket, .. }
+            | Self::Refused { socket, .. }
+            | Self::SwitchAcked { socket, .. }
+            | Self::SwitchSent { socket, .. } => Some(*socket),
+            Self::Expelled { .. }
+            | Self::Fault { .. }
+            | Self::Quiet { .. }
+            | Self::Wish { .. }
+            | Self::Witnessed { .. } => None,
+        }
+    }
+
+    /// The message it is about.
+    pub fn message(&self) -> Option<MessageId> {
+        match self {
+            Self::Acked { message, .. }
+            | Self::Delivered { message, .. }
+            | Self::Sent { message, .. } => Some(*message),
+            Self::Witnessed { order: Order::Broadcast { message, .. } } => *message,
+            Self::Answered { .. }
+            | Self::Asked { .. }
+            | Self::Connected { .. }
+            | Self::Ended { .. }
+            | Self::Expelled { .. }
+            | Self::Fault { .. }
+            | Self::Foreign { .. }
+            | Self::JoinAcked { .. }
+            | Self::JoinSent { .. }
+            | Self::LeaveAcked { .. }
+            | Self::LeaveSent { .. }
+            | Self::Quiet { .. }
+            | Self::Refused { .. }
+            | Self::SwitchAcked { .. }
+            | Self::SwitchSent { .. }
+            | Self::Wish { .. }
+            | Self::Witnessed { .. } => None,
+        }
+    }
+}
+
+/// Marks of the quiet phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// The last fault is over and clients act no more.
+    Healed,
+    /// Everybody must be back by now; probe messages follow.
+    Probe,
+    /// All that was sent has had the time to arrive.
+    Settled,
+}
+
+/// A call that can be refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "call", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields say what they are: which room, which message")]
+pub enum Call {
+    /// A join.
+    Join { room: String },
+    /// A leave.
+    Leave { room: String },
+    /// A message.
+    Message { number: u64 },
+    /// A switch.
+    Switch { from: String, to: String },
+}
+
+/// The engine's own order, by the ids it gives to sockets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields say what they are: whose, which room")]
+pub enum Order {
+    /// A broadcast to a room.
+    Broadcast { sid: String, room: String, seq: Option<u64>, message: Option<MessageId> },
+    /// A socket is gone.
+    Disconnect { sid: String },
+    /// A socket is a member from now on.
+    Join { sid: String, room: String },
+    /// A socket is no member from now on.
+    Leave { sid: String, room: String },
+    /// Both at once.
+    Switch { sid: String, from: String, to: String },
+}
+
+impl Order {
+    /// The engine's id of the socket concerned.
+    pub fn sid(&self) -> &str {
+        let (Self::Broadcast { sid, .. }
+        | Self::Disconnect { sid }
+        | Self::Join { sid, .. }
+        | Self::Leave { sid, .. }
+        | Self::Switch { sid, .. }) = self;
+        sid
+    }
+}
+
+/// What happened in one run, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    entries: Vec<Entry>,
+}
+
+impl History {
+    /// Appends what has just happened.
+    pub fn push(&mut self, at_us: u64, event: Event) {
+        self.entries.push(Entry { at_us, event });
+    }
+
+    /// All entries in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// One JSON object a line.
+    pub fn encode(&self) -> String {
+        let mut lines = String::new();
+        for entry in &self.entries {
+            lines.push_str(&entry.encode());
+            lines.push('\n');
+        }
+        lines
+    }
+
+    /// A number that is the same for the same history, in every process and build.
+    pub fn hash(&self) -> u64 {
+        let mut hash = Fnv::default();
+        for entry in &self.entries {
+            hash.write(entry.encode().as_bytes());
+            hash.write(b"\n");
+        }
+        hash.0
+    }
+}
+
+impl Entry {
+    fn encode(&self) -> String {
+        serde_json::to_string(self).expect("an entry has only strings as keys")
+    }
+}
+
+/// FNV-1a with 64 bits: fixed for ever, unlike the standard library's hashers.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fnv_agrees_with_its_published_vectors() {
+        for (text, expected) in [
+            ("", 0xcbf2_9ce4_8422_2325),
+            ("a", 0xaf63_dc4c_8601_ec8c),
+            ("foobar", 0x8594_4171_f739_67e8),
+        ] {
+            let mut hash = Fnv::default();
+            hash.write(text.as_bytes());
+            assert_eq!(hash.0, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_hash_sees_content_time_and_order() {
+        let asked = |number| Event::Asked { socket: SocketId(0), number };
+        let history = |entries: &[(u64, u64)]| {
+            let mut history = History::default();
+            for &(at_us, number) in entries {
+                history.push(at_us, asked(number));
+            }
+            history.hash()
+        };
+        let base = history(&[(1, 1), (1, 2)]);
+        assert_eq!(base, history(&[(1, 1), (1, 2)]));
+        for other in [&[(1, 1), (1, 3)], &[(1, 1), (2, 2)], &[(1, 2), (1, 1)]] {
+            assert_ne!(base, history(other));
+        }
+    }
+
+    #[test]
+    fn entries_survive_the_disk_one_a_line() {
+        let mut history = History::default();
+        let message = MessageId { by: SocketId(1), number: 2 };
+        history.push(5, Event::Sent { message, room: "a\nb".to_owned() });
+        history.push(6, Event::Quiet { mark: Mark::Healed });
+        let order = Order::Leave { sid: "x".to_owned(), room: "a".to_owned() };
+        history.push(7, Event::Witnessed { order });
+        let decoded: Vec<Entry> = history
+            .encode()
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("one entry a line"))
+            .collect();
+        assert_eq!(decoded, history.entries());
+    }
+}

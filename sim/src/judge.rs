@@ -1,0 +1,321 @@
+//! Judges a run: the checkers over its history, with the witness and without, and
+//! what only a simulation can ask (`heals`, and that nothing panicked).
+//!
+//! The checkers know clients; here every *connection* is one of theirs. A message
+//! that an old connection still had under way may then reach its client's new
+//! connection without being blamed as heard by its own sender.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use parlor::check::{
+    self, Accepted, Checker, ClientId, Guarantee, Options, Record, Request, RoomId, Verdict,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::acks;
+use crate::heals;
+use crate::history::{Call, Entry, Event, History, MessageId, Order, SocketId};
+
+/// A promise that a run broke.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// The guarantee's name in the contract.
+    pub guarantee: String,
+    /// What happened, in one sentence.
+    pub sentence: String,
+    /// When it was seen, in simulated microseconds.
+    pub at_us: u64,
+    /// Whether the engine's own order was needed to see it.
+    pub needs_witness: bool,
+    /// The sockets concerned.
+    pub sockets: BTreeSet<SocketId>,
+    /// The messages concerned.
+    pub messages: BTreeSet<MessageId>,
+    /// The rooms concerned.
+    pub rooms: BTreeSet<String>,
+}
+
+/// What the checkers counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the checkers' verdict")]
+pub struct Counts {
+    pub expected: u64,
+    pub delivered: u64,
+    pub lost: u64,
+    pub duplicate: u64,
+    pub reordered: u64,
+    pub indeterminate: u64,
+    pub unrequired: u64,
+    pub connections: u64,
+}
+
+impl Counts {
+    /// Adds the counts of another run.
+    pub fn add(&mut self, other: &Self) {
+        let pairs = [
+            (&mut self.expected, other.expected),
+            (&mut self.delivered, other.delivered),
+            (&mut self.lost, other.lost),
+            (&mut self.duplicate, other.duplicate),
+            (&mut self.reordered, other.reordered),
+            (&mut self.indeterminate, other.indeterminate),
+            (&mut self.unrequired, other.unrequired),
+            (&mut self.connections, other.connections),
+        ];
+        for (sum, count) in pairs {
+            *sum += count;
+        }
+    }
+}
+
+/// The judgement over one run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// The broken promises, those that clients alone can see first.
+    pub failures: Vec<Failure>,
+    /// What clients alone can count.
+    pub counts: Counts,
+}
+
+impl Judgement {
+    /// The names of the guarantees broken.
+    pub fn guarantees(&self) -> BTreeSet<&str> {
+        self.failures.iter().map(|failure| failure.guarantee.as_str()).collect()
+    }
+}
+
+/// Judges a whole history, at quiescence.
+pub fn judge(history: &History) -> Judgement {
+    let names = Names::of(history);
+    let clients = verdict(history, &names, false);
+    let witness = verdict(history, &names, true);
+    let mut failures: Vec<Failure> =
+        clients.violations.iter().map(|violation| names.failure(violation, false)).collect();
+    failures.extend(history.entries().iter().filter_map(illegal));
+    failures.extend(heals::check(history));
+    let seen: BTreeSet<String> = failures.iter().map(|failure| failure.guarantee.clone()).collect();
+    let sharper = witness.violations.iter().map(|violation| names.failure(violation, true));
+    let sharper = sharper.chain(acks::check(history));
+    failures.extend(sharper.filter(|failure| !seen.contains(&failure.guarantee)));
+    for (verdict, needs_witness) in [(&clients, false), (&witness, true)] {
+        failures.extend(verdict.overflow.map(|bound| overflow(bound, needs_witness)));
+    }
+    let counts = Counts {
+        expected: clients.expected,
+        delivered: clients.delivered,
+        lost: clients.lost,
+        duplicate: clients.duplicate,
+        reordered: clients.reordered,
+        indeterminate: clients.indeterminate,
+        unrequired: clients.unrequired,
+        connections: names.sockets.len() as u64,
+    };
+    Judgement { failures, counts }
+}
+
+/// The guarantee that neither side breaks the protocol, nor says that the other did.
+pub const PROTOCOL_LEGAL: &str = "protocol_legal";
+
+/// A history too long for the checkers' bounds must not pass as clean.
+fn overflow(bound: &str, needs_witness: bool) -> Failure {
+    Failure {
+        guarantee: "judged_in_full".to_owned(),
+        sentence: format!("the checkers could not judge everything: {bound}"),
+        at_us: 0,
+        needs_witness,
+        sockets: BTreeSet::new(),
+        messages: BTreeSet::new(),
+        rooms: BTreeSet::new(),
+    }
+}
+
+/// A simulated network carries nothing but what this run sent, and damages
+/// nothing: what else happens is the server's doing.
+fn illegal(entry: &Entry) -> Option<Failure> {
+    let (guarantee, sentence, socket) = if let Event::Foreign { socket, what } = &entry.event {
+        let sentence = format!("something arrived that nobody sent: {what}");
+        (Guarantee::NoInvention.name(), sentence, Some(*socket))
+    } else if let Event::Expelled { client, reason } = &entry.event {
+        (PROTOCOL_LEGAL, format!("client {client} blames the server: {reason}"), None)
+    } else {
+        return None;
+    };
+    Some(Failure {
+        guarantee: guarantee.to_owned(),
+        sentence,
+        at_us: entry.at_us,
+        needs_witness: false,
+        sockets: socket.into_iter().collect(),
+        messages: BTreeSet::new(),
+        rooms: BTreeSet::new(),
+    })
+}
+
+fn verdict(history: &History, names: &Names<'_>, witnessed: bool) -> Verdict {
+    let mut checker = Checker::new(Options { witnessed, ..Options::default() });
+    let mut ended = BTreeSet::new();
+    for Entry { at_us, event } in history.entries() {
+        if let Event::Ended { socket, .. } = event {
+            ended.insert(*socket);
+        }
+        if let Event::Witnessed { order } = event {
+            if witnessed && let Some(accepted) = names.accepted(order, &ended) {
+                checker.witness(*at_us, &accepted);
+            }
+        } else if let Some(record) = names.record(event) {
+            checker.observe(*at_us, &record);
+        }
+    }
+    let end_us = history.entries().last().map_or(0, |entry| entry.at_us);
+    checker.finish(end_us)
+}
+
+/// The dense ids that the checkers want.
+struct Names<'a> {
+    rooms: Vec<&'a str>,
+    room_ids: BTreeMap<&'a str, RoomId>,
+    sockets: BTreeMap<&'a str, SocketId>,
+}
+
+impl<'a> Names<'a> {
+    fn of(history: &'a History) -> Self {
+        let mut names =
+            Self { rooms: Vec::new(), room_ids: BTreeMap::new(), sockets: BTreeMap::new() };
+        for entry in history.entries() {
+            if let Event::Connected { socket, sid, .. } = &entry.event {
+                names.sockets.insert(sid, *socket);
+            }
+            for room in entry.event.rooms() {
+                let next = RoomId(u32::try_from(names.rooms.len()).expect("few rooms"));
+                if *names.room_ids.entry(room).or_insert(next) == next {
+                    names.rooms.push(room);
+                }
+            }
+        }
+        names
+    }
+
+    fn room(&self, name: &str) -> RoomId {
+        self.room_ids[name]
+    }
+
+    fn record(&self, event: &Event) -> Option<Record> {
+        Some(match event {
+            Event::Acked { message, seq } => {
+                Record::Acked { message: message_id(*message), seq: *seq }
+            }
+            Event::Answered { socket, number } => {
+                Record::Answered { client: client(*socket), number: *number }
+            }
+            Event::Asked { socket, number } => {
+                Record::Asked { client: client(*socket), number: *number }
+            }
+            Event::Connected { socket, .. } => Record::Connected { client: client(*socket) },
+            Event::Delivered { socket, room, message, from, seq, intact } => Record::Delivered {
+                client: client(*socket),
+                room: self.room(room),
+                message: message_id(*message),
+                from: from.map(client),
+                seq: *seq,
+                intact: *intact,
+            },
+            Event::Ended { socket, .. } => Record::Disconnected { client: client(*socket) },
+            Event::Foreign { socket, .. } => Record::Foreign { client: client(*socket) },
+            Event::JoinAcked { socket, room } => {
+                Record::JoinAcked { client: client(*socket), room: self.room(room) }
+            }
+            Event::JoinSent { socket, room } => {
+                Record::JoinSent { client: client(*socket), room: self.room(room) }
+            }
+            Event::LeaveAcked { socket, room } => {
+                Record::LeaveAcked { client: client(*socket), room: self.room(room) }
+            }
+            Event::LeaveSent { socket, room } => {
+                Record::LeaveSent { client: client(*socket), room: self.room(room) }
+            }
+            Event::Refused { socket, call, .. } => {
+                Record::Refused { client: client(*socket), request: self.request(call) }
+            }
+            Event::Sent { message, room } => {
+                Record::Sent { message: message_id(*message), room: self.room(room) }
+            }
+            Event::SwitchAcked { socket, from, to } => Record::SwitchAcked {
+                client: client(*socket),
+                from: self.room(from),
+                to: self.room(to),
+            },
+            Event::SwitchSent { socket, from, to } => Record::SwitchSent {
+                client: client(*socket),
+                from: self.room(from),
+                to: self.room(to),
+            },
+            Event::Expelled { .. }
+            | Event::Fault { .. }
+            | Event::Quiet { .. }
+            | Event::Wish { .. }
+            | Event::Witnessed { .. } => return None,
+        })
+    }
+
+    fn request(&self, call: &Call) -> Request {
+        match call {
+            Call::Join { room } => Request::Join { room: self.room(room) },
+            Call::Leave { room } => Request::Leave { room: self.room(room) },
+            Call::Message { number } => Request::Message { number: *number },
+            Call::Switch { from, to } => {
+                Request::Switch { from: self.room(from), to: self.room(to) }
+            }
+        }
+    }
+
+    /// A step of a socket whose client has seen its end (or never its beginning) is
+    /// no longer the checkers' business; a broadcast always is.
+    fn accepted(&self, order: &Order, ended: &BTreeSet<SocketId>) -> Option<Accepted> {
+        let living = |sid: &String| {
+            let socket = self.sockets.get(sid.as_str())?;
+            (!ended.contains(socket)).then(|| client(*socket))
+        };
+        Some(match order {
+            Order::Broadcast { room, message, .. } => {
+                Accepted::Broadcast { message: message_id((*message)?), room: self.room(room) }
+            }
+            Order::Disconnect { sid } => Accepted::Disconnect { client: living(sid)? },
+            Order::Join { sid, room } => {
+                Accepted::Join { client: living(sid)?, room: self.room(room) }
+            }
+            Order::Leave { sid, room } => {
+                Accepted::Leave { client: living(sid)?, room: self.room(room) }
+            }
+            Order::Switch { sid, from, to } => {
+                Accepted::Switch { client: living(sid)?, from: self.room(from), to: self.room(to) }
+            }
+        })
+    }
+
+    fn failure(&self, violation: &check::Violation, needs_witness: bool) -> Failure {
+        let message =
+            |id: &check::MessageId| MessageId { by: SocketId(id.sender.0), number: id.number };
+        Failure {
+            guarantee: violation.guarantee.name().to_owned(),
+            sentence: violation.story.clone(),
+            at_us: violation.at_us,
+            needs_witness,
+            sockets: violation.clients.iter().map(|client| SocketId(client.0)).collect(),
+            messages: violation.messages.iter().map(message).collect(),
+            rooms: violation
+                .rooms
+                .iter()
+                .filter_map(|room| self.rooms.get(room.0 as usize))
+                .map(|&room| room.to_owned())
+                .collect(),
+        }
+    }
+}
+
+fn client(socket: SocketId) -> ClientId {
+    ClientId(socket.0)
+}
+
+fn message_id(message: MessageId) -> check::MessageId {
+    check::MessageId { sender: client(message.by), number: message.number }
+}

@@ -1,0 +1,79 @@
+//! The simulated network behind the engine's seam: turmoil's streams.
+//!
+//! [`SimNet`] names what a world needs of a network, so that another substrate can
+//! take turmoil's place; the engine and the clients see only
+//! [`Listener`](parlor::net::Listener) and [`Dialer`](parlor::net::Dialer).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use parlor::net::{Dialer, Listener};
+use turmoil::net::{TcpListener, TcpStream};
+
+use crate::plan::StreamShape;
+use crate::shaped::ShapedStream;
+
+/// What a world needs of a simulated network.
+pub trait SimNet {
+    /// Accepts connections on the server's host.
+    type Listener: Listener;
+    /// Connects from a client's host to the server.
+    type Dialer: Dialer;
+
+    /// Binds the server's port on the current host.
+    fn bind(shape: StreamShape) -> impl Future<Output = io::Result<Self::Listener>>;
+
+    /// Dials the server from the current host.
+    fn dialer(shape: StreamShape) -> Self::Dialer;
+}
+
+/// The name of the server's host.
+pub const SERVER: &str = "server";
+
+const PORT: u16 = 3000;
+
+/// The simulated network of the turmoil crate.
+#[derive(Clone, Copy, Debug)]
+pub struct Turmoil;
+
+impl SimNet for Turmoil {
+    type Listener = SimListener;
+    type Dialer = SimDialer;
+
+    async fn bind(shape: StreamShape) -> io::Result<SimListener> {
+        let every_interface = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
+        Ok(SimListener { listener: TcpListener::bind(every_interface).await?, shape })
+    }
+
+    fn dialer(shape: StreamShape) -> SimDialer {
+        SimDialer(shape)
+    }
+}
+
+/// A simulated listener, on every interface of the current host.
+// No Debug, because turmoil's listener has none.
+pub struct SimListener {
+    listener: TcpListener,
+    shape: StreamShape,
+}
+
+impl Listener for SimListener {
+    type Io = ShapedStream<TcpStream>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Io, SocketAddr)> {
+        let (stream, address) = self.listener.accept().await?;
+        Ok((ShapedStream::new(stream, self.shape), address))
+    }
+}
+
+/// Dials the server's host.
+#[derive(Clone, Copy, Debug)]
+pub struct SimDialer(StreamShape);
+
+impl Dialer for SimDialer {
+    type Io = ShapedStream<TcpStream>;
+
+    async fn dial(&self) -> io::Result<Self::Io> {
+        Ok(ShapedStream::new(TcpStream::connect((SERVER, PORT)).await?, self.0))
+    }
+}

@@ -1,0 +1,563 @@
+//! A plan: everything that will happen in one simulated run, as data.
+//!
+//! Nothing is drawn from a random source while a world runs: who does what and
+//! when, which links fail and for how long, how the engine is configured, and
+//! the two seeds that turmoil and the engine ask for, all lie in the plan. So a
+//! plan can be stored, read, edited by hand, replayed after the generator has
+//! changed (seeds rot, plans do not), and shrunk as data.
+//!
+//! A plan is JSON on disk; [`Plan::decode`] and [`Plan::encode`] are the only
+//! way in and out, and a decoded plan has been checked.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that this code writes, and the only one it reads.
+pub const VERSION: u32 = 1;
+
+/// Most clients in one plan; turmoil panics when a listener's backlog (1024) is full.
+pub const CLIENTS_MAX: usize = 512;
+
+/// Longest activity of a plan: one simulated hour.
+pub const DURATION_MAX_MS: u64 = 3_600_000;
+
+/// Everything that will happen in one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The version of this format.
+    pub version: u32,
+    /// The seed this plan was made from, if any; only told to people.
+    pub origin: Option<u64>,
+    /// How long clients act and faults strike; then the network heals and the quiet phase begins.
+    pub duration_ms: u64,
+    /// The simulated network.
+    pub network: Network,
+    /// The engine's configuration.
+    pub server: Server,
+    /// How clients reconnect.
+    pub reconnect: Reconnect,
+    /// The names of the rooms; operations refer to them by index.
+    pub rooms: Vec<String>,
+    /// Who takes part.
+    pub clients: Vec<Client>,
+    /// What goes wrong, and when.
+    pub faults: Vec<Fault>,
+}
+
+/// The simulated network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Seeds turmoil: the latency of each message, and tokio's own randomness.
+    pub seed: u64,
+    /// How far simulated time goes in one step.
+    pub tick_ms: u64,
+    /// The latency of every link.
+    pub latency: Latency,
+    /// Whether hosts take their turns in a shuffled order.
+    pub shuffle_hosts: bool,
+    /// What streams take and give at a time.
+    pub stream: StreamShape,
+}
+
+/// What a stream takes and gives at a time, at both of its ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamShape {
+    /// The most that one read returns.
+    pub read_bytes_max: u32,
+    /// What the send buffer holds; a write that finds it full waits.
+    pub buffer_bytes: u32,
+    /// How fast the send buffer drains.
+    pub bytes_per_ms: u32,
+}
+
+impl StreamShape {
+    /// A stream that is never in the way.
+    pub const WIDE: Self =
+        Self { read_bytes_max: 1 << 20, buffer_bytes: 1 << 30, bytes_per_ms: 1 << 30 };
+}
+
+/// The bounds of a link's latency, one way; what lies between is exponentially distributed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    /// The least, in milliseconds.
+    pub min_ms: u64,
+    /// The most, in milliseconds.
+    pub max_ms: u64,
+}
+
+/// The engine's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Seeds session ids.
+    pub seed: u64,
+    /// Engine.IO `pingInterval`.
+    pub ping_interval_ms: u64,
+    /// Engine.IO `pingTimeout`.
+    pub ping_timeout_ms: u64,
+    /// Socket.IO `connectTimeout`: from the handshake to the first CONNECT.
+    pub connect_timeout_ms: u64,
+}
+
+/// How clients come back after their connection has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reconnect {
+    /// How long one attempt may take, from dialling to the answer to CONNECT.
+    pub connect_timeout_ms: u64,
+    /// The first pause before an attempt.
+    pub delay_min_ms: u64,
+    /// No pause is longer, jitter included.
+    pub delay_max_ms: u64,
+}
+
+/// One client and all it does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// Names the client in faults and histories; kept when others are removed.
+    pub id: u32,
+    /// When it first connects.
+    pub start_ms: u64,
+    /// Whether it joins the rooms it wants again after a reconnect.
+    pub rejoins: bool,
+    /// What it does, in the order of time.
+    pub operations: Vec<Operation>,
+}
+
+/// Something a client does at one moment. Without a connection it is skipped,
+/// except that the wish to be connected is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operation {
+    /// The moment, in milliseconds from the start of the run.
+    pub at_ms: u64,
+    /// What is done.
+    pub act: Act,
+}
+
+/// What a client can do. Rooms are indices into [`Plan::rooms`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Act {
+    /// Leaves politely and stays away until it reconnects.
+    Disconnect,
+    /// Drops the connection without a word, then comes back by itself.
+    Drop,
+    /// Asks for a numbered echo.
+    Echo,
+    /// Joins a room.
+    Join {
+        /// The room.
+        room: usize,
+    },
+    /// Leaves a room.
+    Leave {
+        /// The room.
+        room: usize,
+    },
+    /// Sends a message to a room.
+    Message {
+        /// The room.
+        room: usize,
+        /// Whether the server is asked to acknowledge it.
+        ack: bool,
+        /// Bytes of filling in the body.
+        bytes: u32,
+        /// Binary attachments, each of the same filling.
+        attachments: u8,
+    },
+    /// Wants to be connected again, after a disconnect.
+    Reconnect,
+    /// Leaves one room and joins another in one step.
+    Switch {
+        /// The room left.
+        from: usize,
+        /// The room joined.
+        to: usize,
+    },
+}
+
+impl Act {
+    /// The rooms the act names.
+    pub fn rooms(&self) -> impl Iterator<Item = usize> {
+        let rooms = match *self {
+            Self::Disconnect | Self::Drop | Self::Echo | Self::Reconnect => [None, None],
+            Self::Join { room } | Self::Leave { room } | Self::Message { room, .. } => {
+                [Some(room), None]
+            }
+            Self::Switch { from, to } => [Some(from), Some(to)],
+        };
+        rooms.into_iter().flatten()
+    }
+
+    /// The same act on the rooms that `rename` says.
+    #[must_use]
+    pub fn with_rooms(self, rename: impl Fn(usize) -> usize) -> Self {
+        match self {
+            Self::Disconnect | Self::Drop | Self::Echo | Self::Reconnect => self,
+            Self::Join { room } => Self::Join { room: rename(room) },
+            Self::Leave { room } => Self::Leave { room: rename(room) },
+            Self::Message { room, ack, bytes, attachments } => {
+                Self::Message { room: rename(room), ack, bytes, attachments }
+            }
+            Self::Switch { from, to } => Self::Switch { from: rename(from), to: rename(to) },
+        }
+    }
+}
+
+/// Something that goes wrong for a while: from `from_ms`, no longer at `until_ms`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// When it begins.
+    pub from_ms: u64,
+    /// When it is over.
+    pub until_ms: u64,
+    /// What goes wrong.
+    pub kind: FaultKind,
+}
+
+/// What can go wrong. `clients` says whose links to the server are concerned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum FaultKind {
+    /// The server's process is killed and starts again at the end. Its kernel
+    /// closes its sockets, so clients hear of it.
+    Kill,
+    /// What is sent in one direction, or in both, is lost; so is what is under way.
+    Partition {
+        /// The clients cut off.
+        clients: Vec<u32>,
+        /// Which way nothing gets through.
+        direction: Direction,
+    },
+    /// The server's machine loses power and starts again at the end; nobody is told.
+    PowerLoss,
+    /// Other latencies than the network's.
+    Slow {
+        /// The clients concerned.
+        clients: Vec<u32>,
+        /// The latency meanwhile.
+        latency: Latency,
+    },
+    /// Links keep everything to themselves and hand it over at the end.
+    Stall {
+        /// The clients concerned.
+        clients: Vec<u32>,
+    },
+}
+
+impl FaultKind {
+    /// Whose links are concerned; of a fault of the server, nobody's in particular.
+    pub fn clients(&self) -> &[u32] {
+        match self {
+            Self::Kill | Self::PowerLoss => &[],
+            Self::Partition { clients, .. }
+            | Self::Slow { clients, .. }
+            | Self::Stall { clients } => clients,
+        }
+    }
+
+    /// The clients to edit, if the fault concerns links.
+    pub fn clients_mut(&mut self) -> Option<&mut Vec<u32>> {
+        match self {
+            Self::Kill | Self::PowerLoss => None,
+            Self::Partition { clients, .. }
+            | Self::Slow { clients, .. }
+            | Self::Stall { clients } => Some(clients),
+        }
+    }
+}
+
+/// Which way a partition cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Both ways.
+    Both,
+    /// Only what the server sends is lost.
+    ToClient,
+    /// Only what the clients send is lost.
+    ToServer,
+}
+
+/// Why a text is not a plan that can be run.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The text is not JSON of this shape.
+    #[error("not a plan: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Another version of the format.
+    #[error("plan has version {0}, this program reads version {VERSION}")]
+    Version(u32),
+    /// The parts do not fit together.
+    #[error("plan cannot be run: {0}")]
+    Contradiction(String),
+}
+
+impl Plan {
+    /// Reads and checks a plan.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError`] if the text is no plan, of another version, or cannot be run.
+    pub fn decode(json: &str) -> Result<Self, PlanError> {
+        #[derive(Deserialize)]
+        struct Head {
+            version: u32,
+        }
+        let head: Head = serde_json::from_str(json)?;
+        if head.version != VERSION {
+            return Err(PlanError::Version(head.version));
+        }
+        let plan: Self = serde_json::from_str(json)?;
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// The plan as JSON for people: one operation or fault a line.
+    pub fn encode(&self) -> String {
+        let mut json = String::new();
+        let value = serde_json::to_value(self).expect("a plan has only strings as keys");
+        lay_out(&value, 0, &mut json);
+        json.push('\n');
+        json
+    }
+
+    /// Checks that the plan can be run.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::Contradiction`] says what does not fit together.
+    pub fn check(&self) -> Result<(), PlanError> {
+        let refuse = |what: String| Err(PlanError::Contradiction(what));
+        if self.clients.len() > CLIENTS_MAX {
+            return refuse(format!("{} clients, at most {CLIENTS_MAX}", self.clients.len()));
+        }
+        let ids: BTreeSet<u32> = self.clients.iter().map(|client| client.id).collect();
+        if ids.len() != self.clients.len() {
+            return refuse("two clients have the same id".to_owned());
+        }
+        if self.network.tick_ms == 0 || self.duration_ms > DURATION_MAX_MS {
+            return refuse(format!("tick 0 or longer than {DURATION_MAX_MS} ms"));
+        }
+        let StreamShape { read_bytes_max, buffer_bytes, bytes_per_ms } = self.network.stream;
+        if [read_bytes_max, buffer_bytes, bytes_per_ms].contains(&0) {
+            return refuse("a stream that carries nothing".to_owned());
+        }
+        if self.server.ping_interval_ms == 0 || self.server.ping_timeout_ms == 0 {
+            return refuse("a heartbeat of 0 ms".to_owned());
+        }
+        if self.reconnect.delay_min_ms == 0
+            || self.reconnect.delay_min_ms > self.reconnect.delay_max_ms
+        {
+            return refuse("reconnect delays must be above 0 and in order".to_owned());
+        }
+        self.check_clients()?;
+        for fault in &self.faults {
+            if fault.from_ms >= fault.until_ms || fault.until_ms > self.duration_ms {
+                return refuse(format!("a fault from {} to {} ms", fault.from_ms, fault.until_ms));
+            }
+            if let FaultKind::Slow { latency, .. } = &fault.kind {
+                check_latency(*latency)?;
+            }
+        }
+        check_latency(self.network.latency)
+    }
+
+    fn check_clients(&self) -> Result<(), PlanError> {
+        for client in &self.clients {
+            let refuse =
+                |what: &str| Err(PlanError::Contradiction(format!("client {}: {what}", client.id)));
+            if !client.operations.is_sorted_by_key(|operation| operation.at_ms) {
+                return refuse("operations are not in the order of time");
+            }
+            if client.operations.iter().any(|operation| operation.at_ms > self.duration_ms) {
+                return refuse("an operation after the end");
+            }
+            let mut rooms = client.operations.iter().flat_map(|operation| operation.act.rooms());
+            if rooms.any(|room| room >= self.rooms.len()) {
+                return refuse("a room without a name");
+            }
+        }
+        Ok(())
+    }
+
+    /// How many operations all clients have.
+    pub fn operation_count(&self) -> usize {
+        self.clients.iter().map(|client| client.operations.len()).sum()
+    }
+
+    /// One line on how big the plan is.
+    pub fn size(&self) -> String {
+        format!(
+            "{} clients, {} operations, {} faults, {} ms",
+            self.clients.len(),
+            self.operation_count(),
+            self.faults.len(),
+            self.duration_ms
+        )
+    }
+
+    /// The longest a message can take on a healthy link, one way.
+    pub fn latency_max_ms(&self) -> u64 {
+        self.network.latency.max_ms + 2 * self.network.tick_ms
+    }
+
+    /// From the last fault's end until every client must be back in its rooms: the
+    /// promise `heals`. An attempt under way may have to time out first, both in dialling
+    /// and in being let in; eight one-way trips are dial, upgrade, CONNECT, and join.
+    pub fn heal_ms(&self) -> u64 {
+        self.server.ping_interval_ms
+            + self.server.ping_timeout_ms
+            + 2 * self.reconnect.connect_timeout_ms
+            + self.reconnect.delay_max_ms
+            + 8 * self.latency_max_ms()
+            + self.drain_ms()
+    }
+
+    /// How long a broadcast may take until all members have it: four one-way trips.
+    pub fn settle_ms(&self) -> u64 {
+        4 * self.latency_max_ms() + self.drain_ms()
+    }
+
+    /// How long one stream takes for every message of the plan, with its envelope.
+    fn drain_ms(&self) -> u64 {
+        const ENVELOPE_BYTES: u64 = 400;
+        let operations = self.clients.iter().flat_map(|client| &client.operations);
+        let bytes: u64 = operations
+            .map(|operation| match operation.act {
+                Act::Message { bytes, attachments, .. } => {
+                    ENVELOPE_BYTES + u64::from(bytes) * (1 + u64::from(attachments))
+                }
+                Act::Disconnect
+                | Act::Drop
+                | Act::Echo
+                | Act::Join { .. }
+                | Act::Leave { .. }
+                | Act::Reconnect
+                | Act::Switch { .. } => ENVELOPE_BYTES,
+            })
+            .sum();
+        let StreamShape { buffer_bytes, bytes_per_ms, .. } = self.network.stream;
+        bytes / u64::from(buffer_bytes.min(bytes_per_ms))
+    }
+}
+
+fn check_latency(latency: Latency) -> Result<(), PlanError> {
+    if latency.min_ms > latency.max_ms || latency.max_ms > DURATION_MAX_MS {
+        let what = format!("latency from {} to {} ms", latency.min_ms, latency.max_ms);
+        return Err(PlanError::Contradiction(what));
+    }
+    Ok(())
+}
+
+/// Writes JSON with small values on one line: a plan is read by people, and
+/// neither one long line nor a line per brace is readable.
+fn lay_out(value: &serde_json::Value, indent: usize, out: &mut String) {
+    const LINE_BYTES_MAX: usize = 100;
+    let flat = value.to_string();
+    if flat.len() + indent <= LINE_BYTES_MAX && indent > 0 {
+        out.push_str(&flat);
+        return;
+    }
+    let inner = indent + 2;
+    let (open, close, items): (_, _, Vec<(String, &serde_json::Value)>) = match value {
+        serde_json::Value::Array(items) => {
+            ('[', ']', items.iter().map(|item| (String::new(), item)).collect())
+        }
+        serde_json::Value::Object(fields) => {
+            let named = |(name, value)| (format!("{}: ", serde_json::Value::from(name)), value);
+            let fields = fields.iter().map(|(name, value)| (name.as_str(), value));
+            ('{', '}', fields.map(named).collect())
+        }
+        serde_json::Value::Bool(_)
+        | serde_json::Value::Null
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => {
+            out.push_str(&flat);
+            return;
+        }
+    };
+    out.push(open);
+    for (index, (name, item)) in items.iter().enumerate() {
+        out.push_str(if index == 0 { "\n" } else { ",\n" });
+        out.push_str(&" ".repeat(inner));
+        out.push_str(name);
+        lay_out(item, inner, out);
+    }
+    out.push('\n');
+    out.push_str(&" ".repeat(indent));
+    out.push(close);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm::{Profile, generate};
+
+    #[test]
+    fn every_generated_plan_survives_the_disk() {
+        for seed in 0..50 {
+            let plan = generate(seed, &Profile::default());
+            let decoded = Plan::decode(&plan.encode()).expect("a generated plan can be run");
+            assert_eq!(decoded, plan, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_plan_has_one_operation_a_line() {
+        let plan = generate(1, &Profile::default());
+        let json = plan.encode();
+        let lines = json.lines().filter(|line| line.contains("\"at_ms\"")).count();
+        assert_eq!(lines, plan.operation_count(), "{json}");
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        type Edit = fn(&mut Plan);
+        let edits: [(&str, Edit); 10] = [
+            ("same id", |plan| plan.clients[1].id = plan.clients[0].id),
+            ("tick 0", |plan| plan.network.tick_ms = 0),
+            ("heartbeat", |plan| plan.server.ping_timeout_ms = 0),
+            ("latency", |plan| plan.network.latency.min_ms = plan.network.latency.max_ms + 1),
+            ("carries nothing", |plan| plan.network.stream.bytes_per_ms = 0),
+            ("reconnect", |plan| plan.reconnect.delay_min_ms = 0),
+            ("order of time", |plan| {
+                plan.clients[0].operations[0].at_ms = plan.duration_ms;
+            }),
+            ("after the end", |plan| {
+                let last = plan.clients[0].operations.last_mut().expect("has operations");
+                last.at_ms = plan.duration_ms + 1;
+            }),
+            ("without a name", |plan| {
+                plan.clients[0].operations[0].act = Act::Join { room: plan.rooms.len() };
+            }),
+            ("a fault", |plan| {
+                let until_ms = plan.duration_ms + 1;
+                plan.faults.push(Fault { from_ms: 0, until_ms, kind: FaultKind::Kill });
+            }),
+        ];
+        for (name, edit) in edits {
+            let mut plan = generate(3, &Profile::default());
+            edit(&mut plan);
+            let error = Plan::decode(&plan.encode()).expect_err(name).to_string();
+            assert!(error.contains(name), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn another_version_and_unknown_fields_are_refused() {
+        let plan = generate(0, &Profile::default());
+        let newer = plan.encode().replacen("\"version\": 1", "\"version\": 2", 1);
+        assert!(matches!(Plan::decode(&newer), Err(PlanError::Version(2))), "{newer}");
+        let odd = plan.encode().replacen("\"version\"", "\"moon\": 3,\n\"version\"", 1);
+        assert!(matches!(Plan::decode(&odd), Err(PlanError::Json(_))));
+    }
+}

@@ -1,0 +1,149 @@
+//! A stream that takes and gives only so many bytes at a time.
+//!
+//! turmoil's segments are whole writes of any size, and its streams hold a thousand
+//! of them: a sender never blocks, and a reader gets frames whole. Real sockets do
+//! neither, and what an engine does then (partial frames, backlogs) is where its
+//! mistakes are. So a plan gives its streams a send buffer that drains at a rate,
+//! and a bound on what one read returns.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::plan::StreamShape;
+
+/// tokio's timers are no finer than this.
+const DRAIN_PERIOD: Duration = Duration::from_millis(1);
+
+/// A stream in the shape that a plan wants.
+#[derive(Debug)]
+pub struct ShapedStream<S> {
+    stream: S,
+    shape: StreamShape,
+    /// Bytes in the send buffer when it was last looked at.
+    buffered: u64,
+    looked_at: Instant,
+    /// Until there is room again.
+    full: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> ShapedStream<S> {
+    /// Gives a stream a shape.
+    pub fn new(stream: S, shape: StreamShape) -> Self {
+        Self { stream, shape, buffered: 0, looked_at: Instant::now(), full: None }
+    }
+
+    /// How many bytes the send buffer has room for now.
+    fn room(&mut self) -> u64 {
+        let now = Instant::now();
+        let periods = (now - self.looked_at).as_millis();
+        let drained = u64::try_from(periods)
+            .map_or(u64::MAX, |periods| periods.saturating_mul(u64::from(self.shape.bytes_per_ms)));
+        if periods > 0 {
+            self.buffered = self.buffered.saturating_sub(drained);
+            self.looked_at = now;
+        }
+        u64::from(self.shape.buffer_bytes).saturating_sub(self.buffered)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for ShapedStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let room = self.room();
+            if room > 0 {
+                self.full = None;
+                let count = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+                let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &bytes[..count]))?;
+                self.buffered += written as u64;
+                return Poll::Ready(Ok(written));
+            }
+            let full = self.full.get_or_insert_with(|| Box::pin(sleep(DRAIN_PERIOD)));
+            ready!(full.as_mut().poll(cx));
+            self.full = None;
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ShapedStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let count = buffer.remaining().min(self.shape.read_bytes_max as usize);
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(count));
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
+        let read = part.filled().len();
+        buffer.advance(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    const SHAPE: StreamShape = StreamShape { read_bytes_max: 3, buffer_bytes: 10, bytes_per_ms: 5 };
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime without sockets needs nothing of the system");
+        runtime.block_on(test);
+    }
+
+    #[test]
+    fn writes_fill_the_buffer_and_then_go_at_the_rate() {
+        run(async {
+            let (near, mut far) = duplex(1000);
+            let mut near = ShapedStream::new(near, SHAPE);
+            let start = Instant::now();
+            assert_eq!(near.write(&[1; 60]).await.expect("open"), 10);
+            assert_eq!(start.elapsed().as_millis(), 0);
+            near.write_all(&[2; 50]).await.expect("open");
+            assert_eq!(start.elapsed().as_millis(), 10, "50 bytes at 5 a millisecond");
+            let mut received = [0; 60];
+            far.read_exact(&mut received).await.expect("open");
+            assert_eq!((received[9], received[10]), (1, 2));
+        });
+    }
+
+    #[test]
+    fn a_read_returns_no_more_than_its_bound_and_loses_nothing() {
+        run(async {
+            let (near, mut far) = duplex(1000);
+            let mut near = ShapedStream::new(near, SHAPE);
+            far.write_all(b"abcdefg").await.expect("open");
+            drop(far);
+            let mut reads = Vec::new();
+            let mut buffer = [0; 100];
+            loop {
+                match near.read(&mut buffer).await.expect("open") {
+                    0 => break,
+                    count => reads.push(buffer[..count].to_vec()),
+                }
+            }
+            assert_eq!(reads, [&b"abc"[..], b"def", b"g"]);
+        });
+    }
+}

@@ -1,0 +1,236 @@
+//! The story of a violation: what happened to the clients and messages
+//! concerned, in order, to be read first and in a terminal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use crate::history::{Call, Entry, Event, History, MessageId, Order, SocketId};
+use crate::judge::Failure;
+
+/// Longest story; the middle of a longer one is left out.
+const LINES_MAX: usize = 60;
+
+/// Tells one failure of a run.
+pub fn tell(failure: &Failure, history: &History) -> String {
+    let cast = Cast::of(history);
+    let mut lines: Vec<String> = history
+        .entries()
+        .iter()
+        .filter(|entry| is_concerned(failure, &cast, &entry.event))
+        .map(|entry| line(entry, failure, &cast))
+        .collect();
+    if lines.len() > LINES_MAX {
+        let left_out = lines.len() - LINES_MAX;
+        let half = LINES_MAX / 2;
+        lines
+            .splice(half..half + left_out, [format!("             ... {left_out} more lines ...")]);
+    }
+    let witness = if failure.needs_witness { " (seen with the engine's witness)" } else { "" };
+    let mut story = format!("{}{witness}: {}\n", failure.guarantee, failure.sentence);
+    for line in lines {
+        story.push_str(&line);
+        story.push('\n');
+    }
+    story
+}
+
+/// Whose sockets are whose.
+struct Cast<'a> {
+    /// The client of each socket, and how many connections it had before.
+    sockets: BTreeMap<SocketId, (u32, usize)>,
+    sids: BTreeMap<&'a str, SocketId>,
+}
+
+impl<'a> Cast<'a> {
+    fn of(history: &'a History) -> Self {
+        let mut cast = Self { sockets: BTreeMap::new(), sids: BTreeMap::new() };
+        let mut connections: BTreeMap<u32, usize> = BTreeMap::new();
+        for entry in history.entries() {
+            if let Event::Connected { socket, client, sid, .. } = &entry.event {
+                let earlier = connections.entry(*client).or_default();
+                cast.sockets.insert(*socket, (*client, *earlier));
+                cast.sids.insert(sid, *socket);
+                *earlier += 1;
+            }
+        }
+        cast
+    }
+
+    fn socket(&self, socket: SocketId) -> String {
+        match self.sockets.get(&socket) {
+            None => format!("unknown socket {}", socket.0),
+            Some((client, 0)) => format!("client {client}"),
+            Some((client, earlier)) => format!("client {client} (connection {})", earlier + 1),
+        }
+    }
+
+    fn sid(&self, sid: &str) -> String {
+        match self.sids.get(sid) {
+            None => format!("socket {sid}"),
+            Some(&socket) => self.socket(socket),
+        }
+    }
+
+    /// The sockets that something happens to.
+    fn sockets_of(&self, event: &Event) -> impl Iterator<Item = SocketId> {
+        let mut own = event.socket();
+        if let Event::Witnessed { order } = event {
+            own = self.sids.get(order.sid()).copied();
+        }
+        let mut owner = None;
+        if let Event::Expelled { client, .. } | Event::Wish { client, .. } = event {
+            owner = Some(*client);
+        }
+        let of_client = self.sockets.iter().filter(move |(_, (client, _))| owner == Some(*client));
+        own.into_iter().chain(of_client.map(|(&socket, _)| socket))
+    }
+
+    fn message(&self, message: MessageId) -> String {
+        format!("message {} of {}", message.number, self.socket(message.by))
+    }
+}
+
+/// Messages of the story; the comings and goings of its sockets in its rooms; and
+/// every fault.
+fn is_concerned(failure: &Failure, cast: &Cast<'_>, event: &Event) -> bool {
+    if let Some(message) = event.message() {
+        return failure.messages.contains(&message);
+    }
+    if matches!(event, Event::Fault { .. } | Event::Quiet { .. }) {
+        return true;
+    }
+    let is_socket = cast.sockets_of(event).any(|socket| failure.sockets.contains(&socket));
+    let rooms: BTreeSet<&str> = event.rooms().collect();
+    let is_room = rooms.is_empty()
+        || failure.rooms.is_empty()
+        || rooms.iter().any(|&room| failure.rooms.contains(room));
+    let is_echo = matches!(event, Event::Asked { .. } | Event::Answered { .. });
+    is_socket && is_room && (!is_echo || failure.guarantee == "connection_fifo")
+}
+
+fn line(entry: &Entry, failure: &Failure, cast: &Cast<'_>) -> String {
+    let marker = if entry.at_us == failure.at_us { ">>" } else { "  " };
+    let ms = entry.at_us / 1000;
+    let us = entry.at_us % 1000;
+    let mut line = format!("{marker} {ms:6}.{us:03} ms  ");
+    write!(line, "{}", happening(&entry.event, cast)).expect("writing to a string never fails");
+    line
+}
+
+fn happening(event: &Event, cast: &Cast<'_>) -> String {
+    let who = |socket: &SocketId| cast.socket(*socket);
+    match event {
+        Event::Acked { message, seq } => {
+            let seq = seq.map_or(String::new(), |seq| format!(" (seq {seq})"));
+            format!("{} has its ack{seq}", cast.message(*message))
+        }
+        Event::Answered { socket, number } => format!("{} has echo {number} back", who(socket)),
+        Event::Asked { socket, number } => format!("{} asks for echo {number}", who(socket)),
+        Event::Connected { socket, sid, .. } => format!("{} is connected as {sid}", who(socket)),
+        Event::Delivered { socket, room, message, from, seq, intact } => {
+            let from = from.map_or("nobody known".to_owned(), |from| cast.socket(from));
+            let seq = seq.map_or(String::new(), |seq| format!(", seq {seq}"));
+            let damage = if *intact { "" } else { ", DAMAGED" };
+            let what = cast.message(*message);
+            format!("{} hears {what} in {room:?} from {from}{seq}{damage}", who(socket))
+        }
+        Event::Ended { socket, reason } => format!("{} is cut off: {reason}", who(socket)),
+        Event::Expelled { client, reason } => {
+            format!("client {client} blames the server: {reason}")
+        }
+        Event::Fault { what } => format!("--- {what}"),
+        Event::Foreign { socket, what } => {
+            format!("{} hears what nobody sent: {what}", who(socket))
+        }
+        Event::JoinAcked { socket, room } => format!("{} knows it is in {room:?}", who(socket)),
+        Event::JoinSent { socket, room } => format!("{} joins {room:?}", who(socket)),
+        Event::LeaveAcked { socket, room } => format!("{} knows it has left {room:?}", who(socket)),
+        Event::LeaveSent { socket, room } => format!("{} leaves {room:?}", who(socket)),
+        Event::Quiet { mark } => format!("--- quiet phase: {mark:?}").to_lowercase(),
+        Event::Refused { socket, call, error } => {
+            let call = match call {
+                Call::Join { room } => format!("join of {room:?}"),
+                Call::Leave { room } => format!("leave of {room:?}"),
+                Call::Message { number } => format!("message {number}"),
+                Call::Switch { from, to } => format!("switch from {from:?} to {to:?}"),
+            };
+            format!("{} is refused its {call}: {error}", who(socket))
+        }
+        Event::Sent { message, room } => format!("{} is sent to {room:?}", cast.message(*message)),
+        Event::SwitchAcked { socket, from, to } => {
+            format!("{} knows it is in {to:?}, not in {from:?}", who(socket))
+        }
+        Event::SwitchSent { socket, from, to } => {
+            format!("{} switches from {from:?} to {to:?}", who(socket))
+        }
+        Event::Wish { client, is_connected, rooms } => {
+            let wish = if *is_connected { "connected" } else { "away" };
+            format!("client {client} wants to be {wish}, in {rooms:?}")
+        }
+        Event::Witnessed { order } => format!("    engine: {}", step(order, cast)),
+    }
+}
+
+fn step(order: &Order, cast: &Cast<'_>) -> String {
+    match order {
+        Order::Broadcast { sid, room, seq, message } => {
+            let what = message.map_or("a message".to_owned(), |message| cast.message(message));
+            let seq = seq.map_or(String::new(), |seq| format!(" with seq {seq}"));
+            format!("{what} from {} goes to {room:?}{seq}", cast.sid(sid))
+        }
+        Order::Disconnect { sid } => format!("{} is gone", cast.sid(sid)),
+        Order::Join { sid, room } => format!("{} is in {room:?}", cast.sid(sid)),
+        Order::Leave { sid, room } => format!("{} is out of {room:?}", cast.sid(sid)),
+        Order::Switch { sid, from, to } => {
+            format!("{} is out of {from:?} and in {to:?}", cast.sid(sid))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_story_tells_what_concerns_it_and_nothing_else() {
+        let mut history = History::default();
+        let connected = |socket, client| Event::Connected {
+            socket: SocketId(socket),
+            client,
+            sid: format!("sid{socket}"),
+            server: "s".to_owned(),
+        };
+        let mut push = |at_us, event| history.push(at_us, event);
+        push(1_000, connected(0, 4));
+        push(1_500, connected(1, 7));
+        push(1_700, connected(2, 9));
+        push(2_000, Event::JoinAcked { socket: SocketId(0), room: "a".to_owned() });
+        push(2_100, Event::JoinAcked { socket: SocketId(2), room: "a".to_owned() });
+        push(2_200, Event::JoinAcked { socket: SocketId(0), room: "b".to_owned() });
+        let mut story_message = None;
+        for number in 0..3 {
+            let message = MessageId { by: SocketId(1), number };
+            push(3_000 + number, Event::Sent { message, room: "a".to_owned() });
+            story_message = Some(message);
+        }
+        push(4_000, Event::Fault { what: "server killed".to_owned() });
+        let failure = Failure {
+            guarantee: "join_then_hear".to_owned(),
+            sentence: "it was lost".to_owned(),
+            at_us: 3_002,
+            needs_witness: false,
+            sockets: [SocketId(0), SocketId(1)].into(),
+            messages: story_message.into_iter().collect(),
+            rooms: ["a".to_owned()].into(),
+        };
+        assert_eq!(
+            tell(&failure, &history),
+            "join_then_hear: it was lost\n\
+             \x20       1.000 ms  client 4 is connected as sid0\n\
+             \x20       1.500 ms  client 7 is connected as sid1\n\
+             \x20       2.000 ms  client 4 knows it is in \"a\"\n\
+             >>      3.002 ms  message 2 of client 7 is sent to \"a\"\n\
+             \x20       4.000 ms  --- server killed\n"
+        );
+    }
+}

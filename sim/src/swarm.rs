@@ -1,0 +1,336 @@
+//! Plans from seeds, swarm style: each seed draws which faults can strike at all,
+//! how often, and what clients like to do, so that rare combinations meet.
+//!
+//! A few clients meet in very few rooms and act in a short time, so histories
+//! collide often; a small plan finds most ordering faults and runs in
+//! milliseconds. (Groce et al., "Swarm Testing", ISSTA 2012.)
+
+use std::collections::BTreeSet;
+
+use crate::dice::Dice;
+use crate::plan::{
+    Act, Client, Direction, Fault, FaultKind, Latency, Network, Operation, Plan, Reconnect, Server,
+    StreamShape, VERSION,
+};
+
+/// How big plans are and whether anything goes wrong in them.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Most clients; each seed draws 2 to this many.
+    pub clients: usize,
+    /// Operations of each client.
+    pub operations: usize,
+    /// Whether faults strike.
+    pub faults: bool,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self { clients: 5, operations: 20, faults: true }
+    }
+}
+
+/// Room names that broke somebody's room table once: prefixes of each other,
+/// upper and lower case, no ASCII, quotes and separators, and other namespaces' names.
+const ODD_ROOMS: [&str; 10] =
+    ["lobby", "lobby2", "Lobby", " ", "room,1", "\"quoted\"\\", "/admin", "chat:#1", "日本語", "0"];
+
+/// Relative frequencies of what a client does.
+struct Taste {
+    weights: [u64; 8],
+    attachments: bool,
+    bytes_max: u64,
+    ack_percent: u64,
+}
+
+/// The plan of a seed: the same for the same seed and profile, on every machine.
+///
+/// # Panics
+///
+/// If the profile has no clients.
+pub fn generate(seed: u64, profile: &Profile) -> Plan {
+    let mut dice = Dice::new(seed);
+    let duration_ms = dice.between(600, 1000 + 50 * profile.operations as u64);
+    let network = network(&mut dice);
+    let server = server(&mut dice);
+    let rooms = rooms(&mut dice);
+    let mut taste = taste(&mut dice);
+    if network.stream != StreamShape::WIDE {
+        taste.bytes_max = taste.bytes_max.min(200);
+    }
+    let count = if profile.clients > 2 {
+        dice.between(2, profile.clients as u64)
+    } else {
+        profile.clients as u64
+    };
+    let ids: Vec<u32> = (0..u32::try_from(count).expect("few clients")).collect();
+    let clients = ids
+        .iter()
+        .map(|&id| client(&mut dice, id, profile.operations, duration_ms, rooms.len(), &taste))
+        .collect();
+    let faults =
+        if profile.faults { faults(&mut dice, duration_ms, &ids, &server) } else { Vec::new() };
+    let reconnect = Reconnect {
+        connect_timeout_ms: dice.between(150, 500),
+        delay_min_ms: dice.between(5, 50),
+        delay_max_ms: dice.between(50, 300),
+    };
+    Plan {
+        version: VERSION,
+        origin: Some(seed),
+        duration_ms,
+        network,
+        server,
+        reconnect,
+        rooms,
+        clients,
+        faults,
+    }
+}
+
+fn network(dice: &mut Dice) -> Network {
+    let min_ms = dice.between(0, 5);
+    Network {
+        seed: dice.bits() >> 12,
+        tick_ms: dice.pick(&[1, 2, 5]),
+        latency: Latency { min_ms, max_ms: min_ms + dice.pick(&[0, 1, 10, 40]) },
+        shuffle_hosts: dice.chance(50),
+        stream: stream(dice),
+    }
+}
+
+/// Mostly wide; else narrow enough for partial frames and backlogs.
+fn stream(dice: &mut Dice) -> StreamShape {
+    if dice.chance(60) {
+        return StreamShape::WIDE;
+    }
+    StreamShape {
+        read_bytes_max: dice.pick(&[1, 7, 100, 1000]),
+        buffer_bytes: dice.pick(&[64, 256, 1024]),
+        bytes_per_ms: dice.pick(&[100, 400]),
+    }
+}
+
+fn server(dice: &mut Dice) -> Server {
+    // Well above the longest round trip, or healthy connections would be closed.
+    Server {
+        seed: dice.bits() >> 12,
+        ping_interval_ms: dice.between(100, 400),
+        ping_timeout_ms: dice.between(150, 400),
+        connect_timeout_ms: dice.between(300, 600),
+    }
+}
+
+fn rooms(dice: &mut Dice) -> Vec<String> {
+    let count = dice.pick(&[1, 1, 2, 2, 3]);
+    if dice.chance(60) {
+        return ["a", "b", "c"][..count].iter().map(|&name| name.to_owned()).collect();
+    }
+    let first = dice.index(ODD_ROOMS.len());
+    let name = |offset: usize| ODD_ROOMS[(first + offset) % ODD_ROOMS.len()].to_owned();
+    (0..count).map(name).collect()
+}
+
+fn taste(dice: &mut Dice) -> Taste {
+    let mut some = |percent: u64, high: u64| {
+        if dice.chance(percent) { dice.between(1, high) } else { 0 }
+    };
+    // disconnect, drop, echo, join, leave, message, reconnect, switch
+    let weights = [
+        some(30, 2),
+        some(40, 2),
+        some(40, 6),
+        1 + some(100, 6),
+        some(80, 5),
+        6 + some(100, 20),
+        some(30, 3),
+        some(60, 5),
+    ];
+    Taste {
+        weights,
+        attachments: dice.chance(30),
+        bytes_max: dice.pick(&[0, 20, 200, 5_000]),
+        ack_percent: dice.pick(&[0, 50, 100]),
+    }
+}
+
+fn client(
+    dice: &mut Dice,
+    id: u32,
+    count: usize,
+    duration_ms: u64,
+    rooms: usize,
+    taste: &Taste,
+) -> Client {
+    let start_ms = dice.between(0, duration_ms / 4);
+    // Bursts: several operations of one moment, also by different clients.
+    let grid_ms = dice.pick(&[1, 10, 50]);
+    let earliest_ms = start_ms + 20;
+    let mut times: Vec<u64> = (0..count)
+        .map(|_| dice.between(earliest_ms, duration_ms.max(earliest_ms)) / grid_ms * grid_ms)
+        .collect();
+    times.sort_unstable();
+    let mut joined = BTreeSet::new();
+    let operations = times
+        .into_iter()
+        .enumerate()
+        .map(|(index, at_ms)| {
+            let join_first = index == 0 && dice.chance(90);
+            let act = if join_first {
+                Act::Join { room: dice.index(rooms) }
+            } else {
+                act(dice, rooms, &joined, taste)
+            };
+            follow(act, &mut joined);
+            Operation { at_ms, act }
+        })
+        .collect();
+    Client { id, start_ms, rejoins: dice.chance(80), operations }
+}
+
+/// The rooms a client would be in after an act, if all went well.
+fn follow(act: Act, joined: &mut BTreeSet<usize>) {
+    match act {
+        Act::Join { room } => {
+            joined.insert(room);
+        }
+        Act::Leave { room } => {
+            joined.remove(&room);
+        }
+        Act::Switch { from, to } => {
+            if joined.remove(&from) {
+                joined.insert(to);
+            }
+        }
+        Act::Disconnect | Act::Drop | Act::Echo | Act::Message { .. } | Act::Reconnect => {}
+    }
+}
+
+fn act(dice: &mut Dice, rooms: usize, joined: &BTreeSet<usize>, taste: &Taste) -> Act {
+    // Mostly about rooms it should be in: a refusal is soon understood.
+    let own: Vec<usize> = joined.iter().copied().collect();
+    let is_own = !own.is_empty() && dice.chance(85);
+    let any = dice.index(rooms);
+    let room = if is_own { dice.pick(&own) } else { any };
+    match dice.weighted(&taste.weights) {
+        0 => Act::Disconnect,
+        1 => Act::Drop,
+        2 => Act::Echo,
+        3 => Act::Join { room: any },
+        4 => Act::Leave { room },
+        5 => Act::Message {
+            room,
+            ack: dice.chance(taste.ack_percent),
+            bytes: u32::try_from(dice.between(0, taste.bytes_max)).expect("a few thousand"),
+            attachments: if taste.attachments && dice.chance(30) {
+                dice.pick(&[1, 2, 3])
+            } else {
+                0
+            },
+        },
+        6 => Act::Reconnect,
+        _ => Act::Switch { from: room, to: dice.index(rooms) },
+    }
+}
+
+fn faults(dice: &mut Dice, duration_ms: u64, ids: &[u32], server: &Server) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    // From a stutter to longer than it takes to notice.
+    let dead_ms = server.ping_interval_ms + server.ping_timeout_ms;
+    for kind in 0..KINDS {
+        // Each kind is possible in some of the seeds; then how many of each.
+        if !dice.chance(40) {
+            continue;
+        }
+        let is_of_server = kind < 2;
+        let most = if is_of_server { 1 } else { 3 };
+        for _ in 0..dice.between(1, most) {
+            // Mostly once somebody is connected, for else there is little to break.
+            let earliest_ms = if dice.chance(80) { duration_ms / 5 } else { 0 };
+            let from_ms = dice.between(earliest_ms, duration_ms - 20);
+            let most_ms = match is_of_server {
+                true => 150,
+                false => dice.pick(&[dead_ms / 10, dead_ms / 3, dead_ms, dead_ms * 3 / 2]),
+            };
+            let until_ms = (from_ms + dice.between(10, most_ms.max(10))).min(duration_ms);
+            faults.push(Fault { from_ms, until_ms, kind: fault_kind(dice, kind, ids) });
+        }
+    }
+    faults.sort_by_key(|fault| (fault.from_ms, fault.until_ms));
+    faults
+}
+
+/// How many kinds of faults [`fault_kind`] knows; the first two concern the server.
+const KINDS: usize = 5;
+
+fn fault_kind(dice: &mut Dice, kind: usize, ids: &[u32]) -> FaultKind {
+    let clients = |dice: &mut Dice| {
+        if dice.chance(50) {
+            return vec![dice.pick(ids)];
+        }
+        let some: Vec<u32> = ids.iter().copied().filter(|_| dice.chance(50)).collect();
+        if some.is_empty() { ids.to_vec() } else { some }
+    };
+    match kind {
+        0 => FaultKind::Kill,
+        1 => FaultKind::PowerLoss,
+        2 => FaultKind::Partition {
+            clients: clients(dice),
+            direction: dice.pick(&[Direction::Both, Direction::ToClient, Direction::ToServer]),
+        },
+        3 => {
+            let min_ms = dice.between(0, 30);
+            let latency = Latency { min_ms, max_ms: min_ms + dice.between(0, 60) };
+            FaultKind::Slow { clients: clients(dice), latency }
+        }
+        _ => FaultKind::Stall { clients: clients(dice) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_seed_same_plan_and_other_seeds_other_plans() {
+        let profile = Profile::default();
+        let plans: BTreeSet<String> =
+            (0..100).map(|seed| generate(seed, &profile).encode()).collect();
+        assert_eq!(plans.len(), 100);
+        assert_eq!(generate(7, &profile), generate(7, &profile));
+    }
+
+    #[test]
+    fn every_plan_of_every_profile_can_be_run() {
+        for (clients, operations) in [(1, 1), (2, 0), (5, 20), (12, 100)] {
+            for faults in [false, true] {
+                let profile = Profile { clients, operations, faults };
+                for seed in 0..100 {
+                    let plan = generate(seed, &profile);
+                    plan.check().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+                    assert!(faults || plan.faults.is_empty());
+                    assert_eq!(plan.operation_count(), plan.clients.len() * operations);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_few_hundred_seeds_reach_every_act_and_every_fault() {
+        let plans: Vec<Plan> = (0..300).map(|seed| generate(seed, &Profile::default())).collect();
+        let operations =
+            plans.iter().flat_map(|plan| &plan.clients).flat_map(|client| &client.operations);
+        let acts: BTreeSet<String> =
+            operations.map(|operation| first_word(&format!("{:?}", operation.act))).collect();
+        assert_eq!(acts.len(), 8, "{acts:?}");
+        let faults = plans.iter().flat_map(|plan| &plan.faults);
+        let kinds: BTreeSet<String> =
+            faults.map(|fault| first_word(&format!("{:?}", fault.kind))).collect();
+        assert_eq!(kinds.len(), 5, "{kinds:?}");
+        assert!(plans.iter().any(|plan| plan.faults.is_empty()), "some seeds have no faults");
+    }
+
+    fn first_word(text: &str) -> String {
+        text.split(' ').next().unwrap_or_default().to_owned()
+    }
+}
