@@ -254,8 +254,10 @@ impl Shared {
 
     /// The client has ended.
     pub(super) fn end(&self) {
-        self.lose_connection();
-        self.state.borrow_mut().is_over = true;
+        let mut state = self.state.borrow_mut();
+        state.lose_connection();
+        state.commands.clear();
+        state.is_over = true;
     }
 
     fn emit(
@@ -335,6 +337,5 @@ impl State {
     fn lose_connection(&mut self) {
         self.connected.clear();
         self.acks.clear();
-        self.commands.retain(|command| !matches!(command, Command::Emit { .. }));
     }
 }

@@ -91,6 +91,10 @@ impl Core {
         match &self.namespaces[index].state {
             Membership::Connected => self.handle_connected(index, incoming, turn),
             Membership::Connecting(_) => self.handle_connecting(index, incoming, turn),
+            Membership::Leaving => {
+                self.handle_leaving(index, &incoming, turn);
+                Ok(())
+            }
             // The server may not know yet that we have left.
             Membership::Left => Ok(()),
         }
@@ -148,6 +152,18 @@ impl Core {
         Ok(())
     }
 
+    /// The answer to CONNECT finds nobody.
+    fn handle_leaving(&mut self, index: usize, incoming: &Incoming<'_>, turn: &mut Turn<'_>) {
+        match incoming {
+            Incoming::Connect { namespace, .. } => {
+                self.packet(Kind::Disconnect, namespace, None, "", &[], turn.out);
+            }
+            Incoming::ConnectError { .. } | Incoming::Disconnect { .. } => {}
+            Incoming::Ack { .. } | Incoming::Event { .. } => return,
+        }
+        self.namespaces[index].state = Membership::Left;
+    }
+
     /// CONNECT was answered: says so, and then what came too early.
     fn enter(&mut self, index: usize, namespace: &str, sid: &str, turn: &mut Turn<'_>) {
         let state = &mut self.namespaces[index].state;
@@ -198,7 +214,9 @@ impl Core {
         now: Instant,
         out: &mut Vec<u8>,
     ) {
-        let left = |namespace: &Namespace| matches!(namespace.state, Membership::Left);
+        let left = |namespace: &Namespace| {
+            matches!(namespace.state, Membership::Leaving | Membership::Left)
+        };
         if self.namespaces.iter().all(left) {
             self.begin_close(reason, now, out);
         }

@@ -3,11 +3,12 @@
 //! ```text
 //!             CONNECT answered
 //! Connecting -----------------> Connected
-//!     |                             |
-//!     | CONNECT_ERROR               | DISCONNECT, of either side
-//!     v                             v
-//!   Left <--------------------------+
-//!     |                                          CONNECT again: Connecting
+//!   |  ^  | CONNECT_ERROR           | DISCONNECT, of either side
+//!   |  |  v                         v
+//!   |  +-Left <---------------------+
+//!   |     ^
+//!   v     | CONNECT answered: DISCONNECT
+//! Leaving-+
 //! ```
 
 use std::sync::Arc;
@@ -32,6 +33,9 @@ pub(super) struct Namespace {
 pub(super) enum Membership {
     Connected,
     Connecting(Box<Connecting>),
+    /// Left before CONNECT was answered. A server takes a DISCONNECT only after its
+    /// answer, and a second CONNECT not at all.
+    Leaving,
     Left,
 }
 

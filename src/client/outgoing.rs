@@ -61,7 +61,8 @@ impl Outgoing<'_> {
     }
 
     /// Joins a namespace, one left before included. One that is connected, or being
-    /// connected, is left alone.
+    /// connected, is left alone; if it was left so early that the first CONNECT is not
+    /// answered yet, that one and its `auth` stand.
     pub fn connect(&mut self, join: Join) {
         let until = self.now + self.core.options.connect_timeout;
         let Join { namespace: name, auth } = join;
@@ -70,6 +71,10 @@ impl Outgoing<'_> {
             Some(Namespace {
                 state: Membership::Connected | Membership::Connecting(_), ..
             }) => {
+                return;
+            }
+            Some(namespace) if matches!(namespace.state, Membership::Leaving) => {
+                namespace.state = Membership::Connecting(Connecting::new(None, until, false));
                 return;
             }
             Some(namespace) => {
@@ -151,12 +156,21 @@ impl Outgoing<'_> {
     }
 
     fn leave(&mut self, index: usize) {
-        let namespace = &mut self.core.namespaces[index];
-        let before = std::mem::replace(&mut namespace.state, Membership::Left);
-        if matches!((before, &self.core.state), (Membership::Connected, State::Open { .. })) {
-            let name = Arc::clone(&namespace.name);
-            self.core.packet(Kind::Disconnect, &name, None, "", &[], self.out);
-        }
+        let is_open = matches!(self.core.state, State::Open { .. });
+        let namespace = &self.core.namespaces[index];
+        let state = match namespace.state {
+            Membership::Connected if is_open => {
+                let name = Arc::clone(&namespace.name);
+                self.core.packet(Kind::Disconnect, &name, None, "", &[], self.out);
+                Membership::Left
+            }
+            Membership::Connecting(_) if is_open => Membership::Leaving,
+            Membership::Leaving => Membership::Leaving,
+            Membership::Connected | Membership::Connecting(_) | Membership::Left => {
+                Membership::Left
+            }
+        };
+        self.core.namespaces[index].state = state;
     }
 }
 

@@ -223,7 +223,7 @@ impl Session {
                 let untils =
                     self.core.namespaces.iter().filter_map(|namespace| match &namespace.state {
                         Membership::Connecting(connecting) => Some(connecting.until),
-                        Membership::Connected | Membership::Left => None,
+                        Membership::Connected | Membership::Leaving | Membership::Left => None,
                     });
                 untils.chain([*dead_at]).min()
             }

@@ -100,6 +100,22 @@ async fn what_the_stream_does_not_take_waits_its_turn() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_said_later_does_not_overtake_what_waits() {
+    let (mut connection, mut peer) = connected(64, Options::default()).await;
+    let text = |number| format!(r#"["event",{number:040}]"#);
+    for number in 0..2 {
+        connection.send(now(), |outgoing| outgoing.emit("/", &text(number), &[])).unwrap();
+    }
+    // The stream has room again, and the task has not run.
+    assert_eq!(peer.next().await, format!("42{}", text(0)));
+    connection.send(now(), |outgoing| outgoing.emit("/", &text(2), &[])).unwrap();
+    poll_once(&mut connection).await;
+    assert_eq!(peer.next().await, format!("42{}", text(1)));
+    poll_once(&mut connection).await;
+    assert_eq!(peer.next().await, format!("42{}", text(2)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn backlog_is_bounded() {
     let options = || Options { backlog_bytes_max: 200, ..Options::default() };
     // A frame has 6 bytes before its payload, or 8 if that is over 125.
@@ -121,7 +137,7 @@ async fn an_end_from_outside_wakes_the_task() {
     let start = now();
     let mut ignore = |_: Event<'_>, _: &mut Outgoing<'_>| {};
     let run = poll_fn(|cx| connection.borrow_mut().poll(cx, now(), &mut ignore));
-    let (reason, ()) = tokio::join!(run, async {
+    let (reason, ()) = tokio::join!(biased; run, async {
         tokio::task::yield_now().await;
         let json = format!(r#"["{}"]"#, "a".repeat(300));
         connection.borrow_mut().send(now(), |outgoing| outgoing.emit("/", &json, &[])).unwrap();
@@ -137,7 +153,7 @@ async fn a_close_from_outside_is_timed_though_the_task_is_parked() {
     let start = now();
     let mut ignore = |_: Event<'_>, _: &mut Outgoing<'_>| {};
     let run = poll_fn(|cx| connection.borrow_mut().poll(cx, now(), &mut ignore));
-    let (reason, ()) = tokio::join!(run, async {
+    let (reason, ()) = tokio::join!(biased; run, async {
         tokio::task::yield_now().await;
         connection.borrow_mut().send(now(), |outgoing| outgoing.close());
     });

@@ -307,6 +307,28 @@ async fn namespaces_joined_and_left_are_those_of_the_next_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_namespace_that_put_us_out_is_not_joined_again_unasked() {
+    play(without_jitter(), async |world| {
+        let mut peer = world.let_in().await;
+        world.handle.connect(Join::new("/a")).unwrap();
+        assert_eq!(peer.next().await, "40/a,");
+        peer.text(r#"40/a,{"sid":"B"}"#).await;
+        peer.text("41").await;
+        settle().await;
+        assert!(!world.handle.is_connected("/") && world.handle.is_connected("/a"));
+        drop(peer);
+        let mut peer = Peer::accept(world.listener.recv().await.unwrap()).await;
+        peer.text(OPENED).await;
+        assert_eq!(peer.next().await, "40/a,");
+        world.handle.reconnect();
+        let mut peer = Peer::accept(world.listener.recv().await.unwrap()).await;
+        peer.text(OPENED).await;
+        assert_eq!([peer.next().await, peer.next().await], ["40", "40/a,"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_without_handles_runs_on_until_nothing_could_move_it() {
     let (accepts, mut listener) = mpsc::channel(1);
     let network = Network { accepts, refusals: Rc::default() };
@@ -350,7 +372,11 @@ async fn a_client_that_is_dropped_says_so_to_its_handles() {
     let (accepts, _listener) = mpsc::channel(1);
     let network = Network { accepts, refusals: Rc::default() };
     let (client, handle) = Client::new(network, without_jitter(), Scratch::default());
+    client.shared.enter("/");
+    let hour = Duration::from_secs(3600);
+    let ack = handle.emit_with_ack("/", r#"["a"]"#, &[], hour).unwrap();
     drop(client);
+    assert_eq!(ack.answer().await, Err(AckError::Disconnected));
     assert_eq!(handle.connect(Join::new("/a")), Err(CommandError::Over));
 }
 

@@ -183,6 +183,55 @@ fn one_of_several_namespaces_can_be_left_and_joined_again() {
 }
 
 #[test]
+fn nothing_is_heard_of_a_namespace_that_was_left() {
+    let mut client = Client::new([Join::new("/"), Join::new("/a")]);
+    client.server.accept();
+    client.server.text(OPENED);
+    client.server.text(CONNECTED);
+    client.server.text(r#"40/a,{"sid":"B"}"#);
+    client.hear(0);
+    client.said();
+    client.heard();
+
+    client.say(|outgoing| outgoing.emit_with_ack("/a", r#"["a"]"#, &[])).unwrap();
+    client.say(|outgoing| outgoing.disconnect("/a"));
+    client.server.text(r#"42/a,["on its way"]"#);
+    client.server.text("43/a,0[]");
+    client.server.text("41/a,");
+    client.hear(0);
+    assert_eq!(client.heard(), [""; 0]);
+    assert_eq!(client.said(), [r#"42/a,0["a"]"#, "41/a,"]);
+    assert_eq!(client.session.closed(), None);
+}
+
+#[test]
+fn a_namespace_left_before_the_answer_to_connect_is_left_after_it() {
+    let leaving = || {
+        let mut client = Client::new([Join::new("/"), Join::new("/a")]);
+        client.server.accept();
+        client.server.text(OPENED);
+        client.hear(0);
+        client.say(|outgoing| outgoing.disconnect("/a"));
+        // A server may take neither a DISCONNECT nor another CONNECT before its answer.
+        assert_eq!(client.said(), ["40", "40/a,"]);
+        client
+    };
+    let mut client = leaving();
+    client.server.text(r#"40/a,{"sid":"B"}"#);
+    client.server.text(r#"42/a,["on its way"]"#);
+    client.hear(0);
+    assert_eq!(client.said(), ["41/a,"]);
+    assert_eq!(client.heard(), ["opened"]);
+
+    let mut client = leaving();
+    client.say(|outgoing| outgoing.connect(Join::new("/a")));
+    client.server.text(r#"40/a,{"sid":"B"}"#);
+    client.hear(0);
+    assert_eq!(client.said(), [""; 0]);
+    assert_eq!(client.heard(), ["opened", "connected /a B"]);
+}
+
+#[test]
 fn what_comes_before_the_answer_to_connect_is_heard_after_it() {
     let mut client = Client::new([Join::new("/")]);
     client.server.accept();
