@@ -83,7 +83,7 @@ impl Progress {
         let display = if quiet {
             Display::Silent
         } else if std::io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{prefix:11} {bar:30.green} {msg}");
+            let style = ProgressStyle::with_template("{bar:30.green} {msg}");
             let bar = ProgressBar::new(1).with_style(style.expect("the template is valid"));
             Display::Bar(Box::new(bar))
         } else {
@@ -101,10 +101,9 @@ impl Progress {
             Display::Silent => {}
             Display::Bar(bar) => {
                 let (title, done, all) = position(stage, counters, now);
-                bar.set_prefix(title);
                 bar.set_length(all);
                 bar.set_position(done);
-                bar.set_message(text(stage, counters, now, self.rates));
+                bar.set_message(format!("{title}: {}", text(stage, counters, now, self.rates)));
             }
             Display::Lines { title: last, next_at } => {
                 let (title, ..) = position(stage, counters, now);

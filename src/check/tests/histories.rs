@@ -198,6 +198,10 @@ fn the_witness_decides_what_clients_cannot() {
             "A say 1 R; D join R; *A say 1 R; D hear A1 R; *D join R; D joined R; B hear A1 R; C hear A1 R",
         ),
         (
+            SilentBeforeJoin,
+            "D join R; A say 1 R; D hear A1 R; *A say 1 R; *D join R; D joined R; B hear A1 R; C hear A1 R",
+        ),
+        (
             SwitchAtomic,
             "C switch R S; *C leave R; A say 1 R; *A say 1 R; *C join S; C switched R S; B hear A1 R",
         ),

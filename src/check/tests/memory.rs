@@ -58,6 +58,16 @@ fn what_else_is_wrong_with_a_forgotten_message_is_still_seen() {
 }
 
 #[test]
+fn the_refusal_of_a_forgotten_message_is_a_lie_only_after_a_sign_of_it() {
+    let story =
+        "B leave R; B left R; A say 1 R; A acked 1; A say 2 R; A say 3 R; A say 4 R; A say 5 R;";
+    let verdict = judge(&[story, "A refused message 2"].concat(), forgetful());
+    assert!(verdict.is_clean(), "{verdict:#?}");
+    let verdict = judge(&[story, "A refused message 1"].concat(), forgetful());
+    assert_eq!((verdict.count(AckMeansAccepted), verdict.overflow), (1, None));
+}
+
+#[test]
 fn as_many_old_messages_may_miss_a_receiver_as_the_bound_says() {
     let missed = "A say 1 R; A say 2 R;";
     let verdict = judge(&[missed, &heard(3, 9), "B hear A1 R; B hear A2 R"].concat(), forgetful());
