@@ -5,6 +5,10 @@
 //! made plain by [`plain`](crate::plain): latencies, configuration, times. This is
 //! repeated until nothing more can go or the budget is spent.
 //!
+//! A world is sensitive: without one operation all later latencies are others, and a
+//! race that needs one of them is missed. So once nothing more can go, the passes are
+//! repeated with a few [luckier](crate::plain::luckier) versions of each candidate.
+//!
 //! What "failing" means is the caller's: a function from a plan to whether it
 //! *still fails in the same way*. A candidate that fails differently must be
 //! turned down there, or the shrinker slips from one fault to another.
@@ -25,7 +29,7 @@ pub struct Shrunk {
 
 /// Makes `plan`, which must fail, small in at most `runs_max` runs of `fails`.
 pub fn shrink(plan: &Plan, runs_max: usize, fails: &mut dyn FnMut(&Plan) -> bool) -> Shrunk {
-    let mut shrinker = Shrinker { best: plan.clone(), fails, runs: 0, runs_max };
+    let mut shrinker = Shrinker { best: plan.clone(), fails, runs: 0, runs_max, is_patient: false };
     loop {
         let before = shrinker.best.clone();
         shrinker.drop_faults();
@@ -33,7 +37,12 @@ pub fn shrink(plan: &Plan, runs_max: usize, fails: &mut dyn FnMut(&Plan) -> bool
         shrinker.drop_operations();
         shrinker.make_plain();
         let is_exhausted = shrinker.runs >= runs_max;
-        if shrinker.best == before || is_exhausted {
+        let is_stuck = shrinker.best == before;
+        if is_stuck && !shrinker.is_patient && !is_exhausted {
+            shrinker.is_patient = true;
+            continue;
+        }
+        if is_stuck || is_exhausted {
             let Shrinker { best, runs, .. } = shrinker;
             return Shrunk { plan: best, runs, is_minimal: !is_exhausted };
         }
@@ -45,6 +54,8 @@ struct Shrinker<'a> {
     fails: &'a mut dyn FnMut(&Plan) -> bool,
     runs: usize,
     runs_max: usize,
+    /// Whether luckier versions of a candidate are tried too.
+    is_patient: bool,
 }
 
 impl Shrinker<'_> {
@@ -94,7 +105,7 @@ impl Shrinker<'_> {
             let Some(edit) = edits.get(next) else { return };
             // After a success the list is another one; going on at the same place
             // tries what was next without starting over.
-            if !self.accept(edit.clone()) {
+            if !self.accept_as_it_is(edit.clone()) {
                 next += 1;
             }
             if self.runs >= self.runs_max {
@@ -122,8 +133,16 @@ impl Shrinker<'_> {
         }
     }
 
+    /// Takes the candidate, or a luckier version of it, if it still fails.
+    fn accept(&mut self, mut candidate: Plan) -> bool {
+        // It was made of the plan from which its pass began.
+        candidate.network.seed = self.best.network.seed;
+        let versions = if self.is_patient { plain::luckier(&candidate) } else { Vec::new() };
+        [candidate].into_iter().chain(versions).any(|version| self.accept_as_it_is(version))
+    }
+
     /// Takes the candidate if it still fails.
-    fn accept(&mut self, candidate: Plan) -> bool {
+    fn accept_as_it_is(&mut self, candidate: Plan) -> bool {
         if self.runs >= self.runs_max || candidate == self.best {
             return false;
         }
@@ -202,6 +221,19 @@ mod tests {
         assert!(!shrunk.is_minimal);
         assert!(has_message(&shrunk.plan, 1));
         assert_eq!(runs, 7);
+    }
+
+    #[test]
+    fn what_fails_only_with_luck_is_shrunk_too() {
+        // As in a race: every operation less is another draw of all latencies.
+        let mut fails = |plan: &Plan| {
+            let draw = plan.operation_count() as u64 + plan.network.seed;
+            draw.is_multiple_of(3) && has_message(plan, 1)
+        };
+        let plan = big_plan_with(&mut fails);
+        let shrunk = shrink(&plan, 100_000, &mut fails);
+        assert_eq!(shrunk.plan.operation_count(), 1, "{}", shrunk.plan.encode());
+        assert!(fails(&shrunk.plan) && shrunk.is_minimal);
     }
 
     #[test]

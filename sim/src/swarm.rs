@@ -101,13 +101,13 @@ fn network(dice: &mut Dice) -> Network {
 
 /// Mostly wide; else narrow enough for partial frames and backlogs.
 fn stream(dice: &mut Dice) -> StreamShape {
-    if dice.chance(60) {
+    if dice.chance(50) {
         return StreamShape::WIDE;
     }
     StreamShape {
         read_bytes_max: dice.pick(&[1, 7, 100, 1000]),
         buffer_bytes: dice.pick(&[64, 256, 1024]),
-        bytes_per_ms: dice.pick(&[100, 400]),
+        bytes_per_ms: dice.pick(&[30, 100, 400]),
     }
 }
 
