@@ -48,7 +48,7 @@ pub fn luckier(plan: &Plan) -> Vec<Plan> {
 }
 
 /// How many versions [`luckier`] makes.
-const SEEDS_TRIED: u64 = 4;
+const SEEDS_TRIED: u64 = 16;
 
 /// The plan edited by `change`.
 fn edited(plan: &Plan, change: impl FnOnce(&mut Plan)) -> Plan {
