@@ -57,6 +57,25 @@ fn main() {
     }
 }
 
+/// Speaks `messages` times, never more than `in_flight` ahead of what all
+/// members have heard; returns the deliveries.
+fn in_window(
+    in_flight: usize,
+    messages: usize,
+    peers: &mut Peers,
+    mut speak: impl FnMut(&mut Peers),
+) -> usize {
+    let (mut sent, mut heard) = (0, 0);
+    while heard < messages * MEMBERS {
+        while sent < messages && sent < heard / MEMBERS + in_flight {
+            speak(peers);
+            sent += 1;
+        }
+        heard += peers.receive();
+    }
+    heard
+}
+
 /// A frame as a server sends it.
 fn text_frame(text: &str) -> Vec<u8> {
     let mut frame = Vec::new();
@@ -103,20 +122,9 @@ fn parlor_cost(in_flight: usize, messages: usize) -> Cost {
     pin(1);
     let mut peers = Peers::connect(address, MEMBERS + 1, "room");
     let packet = message_packet("room", BODY_BYTES);
-    let mut drive = |messages: usize| {
-        let mut heard = 0;
-        for sent in 0..messages {
-            peers.send(0, &packet);
-            if (sent + 1) % in_flight == 0 {
-                while heard < (sent + 1) * MEMBERS {
-                    heard += peers.receive();
-                }
-            }
-        }
-        heard
-    };
-    drive(messages / 10 / in_flight * in_flight);
-    let messages = messages / in_flight * in_flight;
+    let mut drive =
+        |messages| in_window(in_flight, messages, &mut peers, |peers| peers.send(0, &packet));
+    drive(messages / 10);
     let before = cpu_ns(shard_id);
     let heard = drive(messages);
     let spent = cpu_ns(shard_id) - before;
@@ -143,7 +151,6 @@ fn floor_cost(in_flight: usize, messages: usize, frame_bytes: usize) -> Cost {
         senders.push(sender);
     }
     let mut speaker = receivers.remove(0);
-    let messages = messages / in_flight * in_flight;
     let (report, result) = mpsc::sync_channel(1);
     let worker = thread::spawn(move || {
         pin(0);
@@ -169,15 +176,9 @@ fn floor_cost(in_flight: usize, messages: usize, frame_bytes: usize) -> Cost {
     });
     pin(1);
     let mut peers = Peers::adopt(receivers);
-    let mut heard = 0;
-    for sent in 0..messages {
+    let heard = in_window(in_flight, messages, &mut peers, |_| {
         speaker.write_all(b"1").expect("the sender listens");
-        if (sent + 1) % in_flight == 0 {
-            while heard < (sent + 1) * MEMBERS {
-                heard += peers.receive();
-            }
-        }
-    }
+    });
     let spent = result.recv_timeout(Duration::from_secs(10)).expect("the sender is done");
     drop(worker.join().expect("the sender ends"));
     Cost { cpu_us_per_delivery: spent as f64 / 1e3 / heard as f64, frame_bytes }
