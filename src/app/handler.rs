@@ -129,16 +129,7 @@ where
     A: FromArgs,
 {
     fn boxed(self) -> OnEvent {
-        let handler = Rc::new(self);
-        Box::new(move |socket, args, ack| {
-            let handler = Rc::clone(&handler);
-            Box::pin(async move {
-                match A::parse(args) {
-                    Ok(args) => handler(socket, args).await,
-                    Err(error) => ack.refuse(&error),
-                }
-            })
-        })
+        Handler::boxed(async move |socket: Socket, args: A, _: Ack| self(socket, args).await)
     }
 }
 
