@@ -170,48 +170,80 @@ fn client(
         .map(|_| dice.between(earliest_ms, duration_ms.max(earliest_ms)) / grid_ms * grid_ms)
         .collect();
     times.sort_unstable();
-    let mut joined = BTreeSet::new();
+    let mut course = Course::new(dice.chance(80));
     let operations = times
         .into_iter()
         .enumerate()
         .map(|(index, at_ms)| {
-            let join_first = index == 0 && dice.chance(90);
-            let act = if join_first {
-                Act::Join { room: dice.index(rooms) }
-            } else {
-                act(dice, rooms, &joined, taste)
-            };
-            follow(act, &mut joined);
+            let act = course.act(dice, index == 0, rooms, taste);
+            course.follow(act);
             Operation { at_ms, act }
         })
         .collect();
-    Client { id, start_ms, rejoins: dice.chance(80), operations }
+    Client { id, start_ms, rejoins: course.rejoins, operations }
 }
 
-/// The rooms a client would be in after an act, if all went well.
-fn follow(act: Act, joined: &mut BTreeSet<usize>) {
-    match act {
-        Act::Join { room } => {
-            joined.insert(room);
+/// Where a client would be after its acts so far, if all went well.
+///
+/// Acts follow it mostly: who is away says nothing, and a refusal is soon
+/// understood. Not always, since what makes no sense must do no harm.
+struct Course {
+    connected: bool,
+    joined: BTreeSet<usize>,
+    rejoins: bool,
+}
+
+impl Course {
+    fn new(rejoins: bool) -> Self {
+        Self { connected: true, joined: BTreeSet::new(), rejoins }
+    }
+
+    fn act(&self, dice: &mut Dice, is_first: bool, rooms: usize, taste: &Taste) -> Act {
+        let any = dice.index(rooms);
+        if !self.connected && dice.chance(70) {
+            return Act::Reconnect;
         }
-        Act::Leave { room } => {
-            joined.remove(&room);
+        if self.joined.is_empty() && dice.chance(if is_first { 90 } else { 60 }) {
+            return Act::Join { room: any };
         }
-        Act::Switch { from, to } => {
-            if joined.remove(&from) {
-                joined.insert(to);
+        let own: Vec<usize> = self.joined.iter().copied().collect();
+        let is_own = !own.is_empty() && dice.chance(85);
+        let room = if is_own { dice.pick(&own) } else { any };
+        act(dice, rooms, room, any, taste)
+    }
+
+    fn follow(&mut self, act: Act) {
+        match act {
+            Act::Disconnect => {
+                self.connected = false;
+                self.lose();
             }
+            Act::Drop => self.lose(),
+            Act::Join { room } => {
+                self.joined.insert(room);
+            }
+            Act::Leave { room } => {
+                self.joined.remove(&room);
+            }
+            Act::Reconnect => self.connected = true,
+            Act::Switch { from, to } => {
+                if self.joined.remove(&from) {
+                    self.joined.insert(to);
+                }
+            }
+            Act::Echo | Act::Message { .. } => {}
         }
-        Act::Disconnect | Act::Drop | Act::Echo | Act::Message { .. } | Act::Reconnect => {}
+    }
+
+    fn lose(&mut self) {
+        if !self.rejoins {
+            self.joined.clear();
+        }
     }
 }
 
-fn act(dice: &mut Dice, rooms: usize, joined: &BTreeSet<usize>, taste: &Taste) -> Act {
-    // Mostly about rooms it should be in: a refusal is soon understood.
-    let own: Vec<usize> = joined.iter().copied().collect();
-    let is_own = !own.is_empty() && dice.chance(85);
-    let any = dice.index(rooms);
-    let room = if is_own { dice.pick(&own) } else { any };
+/// An act about `room`, where it is about one; `any` is for those that join.
+fn act(dice: &mut Dice, rooms: usize, room: usize, any: usize, taste: &Taste) -> Act {
     match dice.weighted(&taste.weights) {
         0 => Act::Disconnect,
         1 => Act::Drop,
