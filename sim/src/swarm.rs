@@ -107,7 +107,7 @@ fn stream(dice: &mut Dice) -> StreamShape {
     StreamShape {
         read_bytes_max: dice.pick(&[1, 7, 100, 1000]),
         buffer_bytes: dice.pick(&[64, 256, 1024]),
-        bytes_per_ms: dice.pick(&[30, 100, 400]),
+        bytes_per_ms: dice.pick(&[10, 30, 100]),
     }
 }
 
@@ -163,13 +163,7 @@ fn client(
     taste: &Taste,
 ) -> Client {
     let start_ms = dice.between(0, duration_ms / 4);
-    // Bursts: several operations of one moment, also by different clients.
-    let grid_ms = dice.pick(&[1, 10, 50]);
-    let earliest_ms = start_ms + 20;
-    let mut times: Vec<u64> = (0..count)
-        .map(|_| dice.between(earliest_ms, duration_ms.max(earliest_ms)) / grid_ms * grid_ms)
-        .collect();
-    times.sort_unstable();
+    let times = times(dice, start_ms + 20, duration_ms, count);
     let mut course = Course::new(dice.chance(80));
     let operations = times
         .into_iter()
@@ -181,6 +175,25 @@ fn client(
         })
         .collect();
     Client { id, start_ms, rejoins: course.rejoins, operations }
+}
+
+/// When a client acts: all over the plan, or in a few volleys, so that one act
+/// is not done when the next one comes. A coarse grid makes clients meet.
+fn times(dice: &mut Dice, earliest_ms: u64, duration_ms: u64, count: usize) -> Vec<u64> {
+    let grid_ms = dice.pick(&[1, 10, 50]);
+    let latest_ms = duration_ms.max(earliest_ms);
+    let volleys: Vec<u64> = match dice.chance(40) {
+        true => (0..dice.between(2, 4)).map(|_| dice.between(earliest_ms, latest_ms)).collect(),
+        false => Vec::new(),
+    };
+    let mut times: Vec<u64> = (0..count)
+        .map(|_| match volleys.as_slice() {
+            [] => dice.between(earliest_ms, latest_ms) / grid_ms * grid_ms,
+            volleys => (dice.pick(volleys) + dice.between(0, 15)).min(latest_ms),
+        })
+        .collect();
+    times.sort_unstable();
+    times
 }
 
 /// Where a client would be after its acts so far, if all went well.
