@@ -53,17 +53,7 @@ pub async fn run_shard<L: Listener>(
     app: impl FnOnce(&mut Io),
     shutdown: impl Future<Output = ()>,
 ) {
-    let mut io = Io::default();
-    app(&mut io);
-    let now = || tokio::time::Instant::now().into_std();
-    let core = Core::new(config.limits.clone(), &io.names(), config.seed, now, witness);
-    let shard = Rc::new(Shard {
-        core,
-        io: Rc::new(io),
-        config,
-        streams: RefCell::new(Streams::new()),
-        buffer: RefCell::default(),
-    });
+    let shard = Rc::new(Shard::new(config, witness, app));
     // Declared before the tasks, hence dropped after them.
     let _closer = CloseInOrder(Rc::clone(&shard));
     let mut ticker = JoinSet::new();
@@ -148,6 +138,20 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 }
 
 impl<S: Stream> Shard<S> {
+    pub(super) fn new(config: Config, witness: Option<Witness>, app: impl FnOnce(&mut Io)) -> Self {
+        let mut io = Io::default();
+        app(&mut io);
+        let now = || tokio::time::Instant::now().into_std();
+        let core = Core::new(config.limits.clone(), &io.names(), config.seed, now, witness);
+        Self {
+            core,
+            io: Rc::new(io),
+            config,
+            streams: RefCell::new(Streams::new()),
+            buffer: RefCell::default(),
+        }
+    }
+
     /// Takes the read buffer; it is put back before the poll ends.
     pub(super) fn take_buffer(&self) -> Box<[u8]> {
         let buffer = std::mem::take(&mut *self.buffer.borrow_mut());

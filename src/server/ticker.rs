@@ -99,3 +99,73 @@ fn flush<S: Stream>(shard: &Shard<S>, scratch: &mut Vec<u8>) -> bool {
 
 /// Memory for gathering that is kept from tick to tick, in bytes.
 const READY_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::task::{LocalSet, spawn_local, yield_now};
+
+    use super::*;
+    use crate::server::Config;
+
+    /// Connections that are open, their ticker running, and the peers' ends.
+    async fn shard_with(
+        connections: usize,
+        buffer_bytes: usize,
+    ) -> (Rc<Shard<DuplexStream>>, Vec<ConnId>, Vec<DuplexStream>) {
+        let shard = Rc::new(Shard::new(Config::default(), None, |_| {}));
+        spawn_local(run_ticker(Rc::clone(&shard)));
+        let (mut conns, mut peers) = (Vec::new(), Vec::new());
+        for _ in 0..connections {
+            let (stream, peer) = duplex(buffer_bytes);
+            let conn = shard.streams.borrow_mut().insert(stream);
+            shard.core.open(conn, Waker::noop());
+            conns.push(conn);
+            peers.push(peer);
+        }
+        yield_now().await;
+        (shard, conns, peers)
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn idle_readers_beyond_a_tasks_budget_get_no_backlog() {
+        let test = async {
+            let (shard, conns, _peers) = shard_with(1000, 1 << 16).await;
+            for _ in 0..3 {
+                shard.core.with_outbox(|outbox| outbox.push(b"message", &conns));
+                shard.core.end_tick();
+                shard.core.send_frame(conns[0], b"wakes the ticker");
+                yield_now().await;
+                let mut streams = shard.streams.borrow_mut();
+                let slow = conns.iter().filter(|&&conn| streams.has_backlog(conn)).count();
+                assert_eq!(slow, 0, "connections with a backlog");
+            }
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn only_who_does_not_read_gets_a_backlog_and_is_closed_at_its_bound() {
+        let test = async {
+            let (shard, conns, mut peers) = shard_with(2, 256).await;
+            let packet = vec![b'x'; 1 << 16];
+            for sent in 1..=Config::default().outbound_bytes_max / packet.len() + 1 {
+                assert_eq!(shard.core.closing(conns[0]), None, "after {sent} packets");
+                shard.core.send_frame(conns[0], &packet);
+                shard.core.send_frame(conns[1], b"small");
+                let mut small = [0; 256];
+                while !peers[1]
+                    .read(&mut small)
+                    .await
+                    .is_ok_and(|read| small[..read].ends_with(b"small"))
+                {}
+                assert!(!shard.streams.borrow_mut().has_backlog(conns[1]));
+            }
+            assert_eq!(shard.core.closing(conns[0]), Some(crate::shard::Closing::Now));
+            assert_eq!(shard.core.closing(conns[1]), None);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+}
