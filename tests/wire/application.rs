@@ -58,7 +58,8 @@ fn with_acks(io: &mut Io) {
         ack.send(answer.map_or_else(|error| error.to_string(), |args| args.json().to_owned()));
     });
     chat.on("echo", async |_: Socket, raw: Raw, ack: Ack| {
-        let first: Value = serde_json::from_str(raw.arguments().next().unwrap_or("null")).unwrap();
+        let first = raw.arguments().next().unwrap_or("null");
+        let first: Value = serde_json::from_str(first).expect("arguments are JSON");
         ack.send(first);
     });
 }
