@@ -53,6 +53,10 @@ const EMPTY: Pending = Pending { head: NONE, tail: NONE };
 impl Outbox {
     /// Appends `frame` (whole frames of whole packets) to what each of `to` has pending.
     pub fn push(&mut self, frame: &[u8], to: &[ConnId]) {
+        // Without a recipient no tick is owed, hence nothing would clear it.
+        if to.is_empty() {
+            return;
+        }
         let shared = to.len() > 1;
         let arena = if shared { &mut self.shared } else { &mut self.single };
         let start = arena.len();
@@ -203,6 +207,14 @@ mod tests {
         let mut scratch = Vec::new();
         assert_eq!(outbox.take(conn(1), &mut scratch).len(), 16 * 7);
         assert!(scratch.is_empty(), "no copy was needed");
+    }
+
+    #[test]
+    fn frame_for_nobody_is_not_kept() {
+        let mut outbox = Outbox::default();
+        outbox.push(b"volatile, and everybody is congested", &[]);
+        assert!(!outbox.is_dirty(), "nobody would end the tick");
+        assert_eq!(outbox.bytes(), 0);
     }
 
     #[test]
