@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use parlor::net::raise_descriptor_limit;
 
 /// Descriptors that are not clients: standard streams, the runtimes' own,
 /// timers, the embedded server's pipes, the report.
@@ -37,16 +37,6 @@ pub(crate) fn check(clients: u32) -> Result<(), PreflightError> {
     let range =
         std::fs::read_to_string(PORT_RANGE_FILE).ok().and_then(|text| parse_port_range(&text));
     range.map_or(Ok(()), |range| ports_suffice(clients, range))
-}
-
-/// Raises the soft limit to the hard one; says how many descriptors are allowed.
-pub(crate) fn raise_descriptor_limit() -> Option<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    }
 }
 
 /// `None` is no limit.
