@@ -5,17 +5,19 @@
 
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/shard.rs"]
+mod shard;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use parlor::Limits;
 use parlor::hub::{
     Action, Actions, Broadcast, ConnId, Event, Hub, NamespaceId, Notification, Payload, SocketId,
     Target, Ticket,
 };
 use parlor::shard::{Ids, Outbox};
-use parlor::{Config, Limits, chat, run_shard};
 use peers::{Peers, message_packet};
 
 const BODY_BYTES: usize = 128;
@@ -92,20 +94,10 @@ fn pure(criterion: &mut Criterion) {
 fn end_to_end(criterion: &mut Criterion) {
     const MEMBERS: usize = 100;
     let listener = parlor::net::listen(([127, 0, 0, 1], 0).into()).expect("a free port");
-    listener.set_nonblocking(true).expect("a fresh socket");
     let address = listener.local_addr().expect("bound");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shard = thread::spawn(move || {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        tokio::task::LocalSet::new().block_on(&runtime, async {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            let mut config = Config::default();
-            // These peers answer no pings.
-            config.limits.ping_interval = Duration::from_secs(3600);
-            let app = chat::app(vec!["/".to_owned()], "bench".to_owned());
-            run_shard(listener, config, None, app, async { drop(stopped.await) }).await;
-        });
+        shard::run(listener, stopped);
     });
     let mut peers = Peers::connect(address, MEMBERS + 1, "room");
     let packet = message_packet("room", BODY_BYTES);

@@ -8,6 +8,8 @@
 
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/shard.rs"]
+mod shard;
 
 use std::fs;
 use std::io::Write;
@@ -17,7 +19,6 @@ use std::thread;
 use std::time::Duration;
 
 use parlor::websocket::{Opcode, encode};
-use parlor::{Config, chat, run_shard};
 use peers::{Peers, message_packet};
 use rustix::thread::{CpuSet, Pid, gettid, sched_setaffinity};
 
@@ -99,24 +100,13 @@ fn cpu_ns(thread: Pid) -> u64 {
 /// A real shard, driven by one speaker in a room of `MEMBERS` others.
 fn parlor_cost(in_flight: usize, messages: usize) -> Cost {
     let listener = parlor::net::listen(([127, 0, 0, 1], 0).into()).expect("a free port");
-    listener.set_nonblocking(true).expect("a fresh socket");
     let address = listener.local_addr().expect("bound");
     let (started, thread_id) = mpsc::sync_channel(1);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shard = thread::spawn(move || {
         pin(0);
         started.send(gettid()).expect("awaited");
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let app = chat::app(vec!["/".to_owned()], "bench".to_owned());
-        tokio::task::LocalSet::new().block_on(&runtime, async {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            let stopped = async { drop(stopped.await) };
-            let mut config = Config::default();
-            // These peers answer no pings.
-            config.limits.ping_interval = Duration::from_secs(3600);
-            run_shard(listener, config, None, app, stopped).await;
-        });
+        shard::run(listener, stopped);
     });
     let shard_id = thread_id.recv().expect("the shard starts");
     pin(1);
