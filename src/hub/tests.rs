@@ -45,9 +45,9 @@ impl World {
     /// Lets in whoever asks, as an application without a guard does.
     fn text(&mut self, conn: ConnId, text: &str) {
         self.handle(Event::Text { conn, text });
-        let asked: Vec<_> = self.actions.list.iter().filter_map(asked).collect();
-        self.actions.list.retain(|action| asked_of(action).is_none());
-        for (conn, namespace, attempt) in asked {
+        let requests: Vec<_> = self.actions.list.iter().filter_map(asked).collect();
+        self.actions.list.retain(|action| asked(action).is_none());
+        for (conn, namespace, attempt) in requests {
             self.handle(Event::Admit { conn, namespace, attempt });
         }
     }
@@ -105,10 +105,6 @@ impl World {
 }
 
 fn asked(action: &Action) -> Option<(ConnId, NamespaceId, u32)> {
-    asked_of(action)
-}
-
-fn asked_of(action: &Action) -> Option<(ConnId, NamespaceId, u32)> {
     match action {
         Action::Notify(conn, Notification::Connect { namespace, attempt, .. }) => {
             Some((*conn, *namespace, *attempt))
