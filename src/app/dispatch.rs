@@ -10,6 +10,7 @@ use super::{Ack, Socket};
 use crate::hub::{ConnId, Event, NamespaceId, Notification, Reason, SocketId};
 use crate::room::Sid;
 use crate::shard::Core;
+use crate::websocket::close_code;
 
 /// The handlers of one connection: those that run, and what waits for them.
 ///
@@ -99,7 +100,7 @@ impl Lane {
                             "a handler panicked"
                         );
                         let (close_code, reason) =
-                            (INTERNAL_ERROR, Reason::ServerNamespaceDisconnect);
+                            (close_code::INTERNAL_ERROR, Reason::ServerNamespaceDisconnect);
                         core.handle(Event::Close { conn, close_code, reason });
                     }
                 }
@@ -112,9 +113,6 @@ impl Lane {
         }
     }
 }
-
-/// WebSocket close code of a server that met something it did not expect (RFC 6455, section 7.4.1).
-const INTERNAL_ERROR: u16 = 1011;
 
 /// Begins the handler for this, if there is one.
 fn start(notification: Notification, conn: ConnId, core: &Rc<Core>, io: &Rc<Io>) -> Option<Run> {

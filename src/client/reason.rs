@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::websocket::{FrameError, HandshakeError};
+use crate::websocket::{FrameError, HandshakeError, close_code};
 use crate::{engineio, socketio};
 
 /// Why a connection ended, or an attempt at one.
@@ -66,7 +66,11 @@ impl CloseReason {
     ///
     /// RFC 6455, section 7.4.1.
     pub fn close_code(&self) -> u16 {
-        if let Self::Protocol(error) = self { error.close_code() } else { 1000 }
+        if let Self::Protocol(error) = self {
+            error.close_code()
+        } else {
+            close_code::NORMAL_CLOSURE
+        }
     }
 
     /// Whether somebody wanted this end, so that only a person or a program's own
@@ -135,7 +139,9 @@ impl ProtocolError {
     pub fn close_code(&self) -> u16 {
         match self {
             Self::Frame(error) => error.close_code(),
-            Self::EarlyEvents { .. } | Self::Packet(socketio::DecodeError::TooLong { .. }) => 1009,
+            Self::EarlyEvents { .. } | Self::Packet(socketio::DecodeError::TooLong { .. }) => {
+                close_code::MESSAGE_TOO_BIG
+            }
             Self::ConnectData
             | Self::ConnectTwice(_)
             | Self::Engine(_)
@@ -143,7 +149,7 @@ impl ProtocolError {
             | Self::OpenTwice
             | Self::Packet(_)
             | Self::UnknownNamespace(_)
-            | Self::WrongDirection => 1002,
+            | Self::WrongDirection => close_code::PROTOCOL_ERROR,
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::packet::STAMPED_END;
 use super::{
-    Action, Actions, Broadcast, Hub, Membership, NORMAL_CLOSURE, Outcome, Payload, Reason,
-    SocketId, Step, Ticket, presence_json,
+    Action, Actions, Broadcast, Hub, Membership, Outcome, Payload, Reason, SocketId, Step, Ticket,
+    presence_json,
 };
 use crate::socketio::Kind;
+use crate::websocket::close_code;
 
 impl Hub {
     pub(super) fn join(
@@ -174,7 +175,12 @@ impl Hub {
         }
         self.drop_socket(socket, Reason::ServerNamespaceDisconnect, actions);
         if close {
-            self.end(conn, Some(NORMAL_CLOSURE), Reason::ServerNamespaceDisconnect, actions);
+            self.end(
+                conn,
+                Some(close_code::NORMAL_CLOSURE),
+                Reason::ServerNamespaceDisconnect,
+                actions,
+            );
         }
     }
 }

@@ -45,6 +45,7 @@ use serde_json::Value;
 
 use crate::engineio::{Beat, Heartbeat, Open};
 use crate::room::{Change, IdSource, Sid};
+use crate::websocket::close_code;
 
 /// All namespaces and connections of one shard.
 pub struct Hub {
@@ -164,7 +165,7 @@ impl Hub {
                 .expect("deadlines are of known connections");
             let (conn, due) = (connection.id, connection.deadline());
             if matches!(connection.phase, Phase::Fresh(connect_by) if connect_by <= now) {
-                self.end(conn, Some(NORMAL_CLOSURE), Reason::TransportClose, actions);
+                self.end(conn, Some(close_code::NORMAL_CLOSURE), Reason::TransportClose, actions);
                 continue;
             }
             match connection.heartbeat.handle_timeout(now, self.limits.ping_timeout) {
@@ -326,7 +327,7 @@ impl Hub {
 
     /// Closes a connection that broke the protocol.
     fn fail(&mut self, conn: ConnId, actions: &mut Actions) {
-        self.end(conn, Some(PROTOCOL_ERROR), Reason::ParseError, actions);
+        self.end(conn, Some(close_code::PROTOCOL_ERROR), Reason::ParseError, actions);
     }
 
     fn gone(&mut self, conn: ConnId, reason: Reason, actions: &mut Actions) {
@@ -403,11 +404,6 @@ impl Hub {
         }
     }
 }
-
-/// WebSocket close codes (RFC 6455, section 7.4.1).
-const NORMAL_CLOSURE: u16 = 1000;
-const PROTOCOL_ERROR: u16 = 1002;
-const TOO_BIG: u16 = 1009;
 
 /// How much a hub holds; all zero when everybody has gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use super::{
-    Action, Actions, ConnId, Hub, Membership, NORMAL_CLOSURE, NamespaceId, Notification, Outcome,
-    Payload, Phase, Reason, SocketId, Step, TOO_BIG,
+    Action, Actions, ConnId, Hub, Membership, NamespaceId, Notification, Outcome, Payload, Phase,
+    Reason, SocketId, Step,
 };
 use crate::engineio;
 use crate::socketio::{self, Args, Incoming, Kind};
-use crate::websocket::{Opcode, encode};
+use crate::websocket::{Opcode, close_code, encode};
 
 /// Whether a packet was in order; if not, its sender is closed.
 type Legal = Result<(), Illegal>;
@@ -24,7 +24,12 @@ impl Hub {
             Ok(engineio::Packet::Message(text)) => connection.decoder.text(text, &limits),
             Ok(engineio::Packet::Pong("")) => return self.pong(conn, now),
             Ok(engineio::Packet::Close) => {
-                return self.end(conn, Some(NORMAL_CLOSURE), Reason::TransportClose, actions);
+                return self.end(
+                    conn,
+                    Some(close_code::NORMAL_CLOSURE),
+                    Reason::TransportClose,
+                    actions,
+                );
             }
             Ok(
                 engineio::Packet::Noop
@@ -112,7 +117,12 @@ impl Hub {
         let legal = match packet {
             Ok(None) => Ok(()),
             Err(socketio::DecodeError::TooLong { .. }) => {
-                return self.end(conn, Some(TOO_BIG), Reason::ParseError, actions);
+                return self.end(
+                    conn,
+                    Some(close_code::MESSAGE_TOO_BIG),
+                    Reason::ParseError,
+                    actions,
+                );
             }
             Ok(Some(Incoming::Ack { namespace, id, args })) => {
                 self.acked(conn, &namespace, id, args, actions)

@@ -13,16 +13,10 @@ use crate::app::Dispatch;
 use crate::hub::{ConnId, Event, Reason};
 use crate::net::Stream;
 use crate::shard::Closing;
-use crate::websocket::{Decoder, Message, Opcode, Role, encode};
+use crate::websocket::{Decoder, Message, Opcode, Role, close_code, encode};
 
 /// Reads of one turn before others get theirs.
 const READS_PER_TURN: usize = 16;
-
-/// WebSocket close code of a normal end (RFC 6455, section 7.4.1).
-const NORMAL_CLOSURE: u16 = 1000;
-
-/// WebSocket close code of a peer that goes beyond what is allowed (RFC 6455, section 7.4.1).
-const POLICY_VIOLATION: u16 = 1008;
 
 /// Runs one connection from its first byte to its last handler.
 pub(super) async fn run_connection<S: Stream>(shard: Rc<Shard<S>>, conn: ConnId) {
@@ -121,7 +115,7 @@ impl<S: Stream> Connection<S> {
             if self.dispatch.waiting() >= self.shard.config.events_waiting_max {
                 if self.shard.core.read(|hub| hub.awaits_ack(self.conn)) {
                     // A handler waits for an answer that would never be read.
-                    let (close_code, reason) = (POLICY_VIOLATION, Reason::EventFlood);
+                    let (close_code, reason) = (close_code::POLICY_VIOLATION, Reason::EventFlood);
                     self.shard.core.handle(Event::Close { conn: self.conn, close_code, reason });
                     continue;
                 }
@@ -259,7 +253,7 @@ fn handle<S: Stream>(shard: &Shard<S>, conn: ConnId, message: Message<'_>) {
     match message {
         Message::Binary(bytes) => shard.core.handle(Event::Binary { conn, bytes }),
         Message::Close(_) => {
-            let (close_code, reason) = (NORMAL_CLOSURE, Reason::TransportClose);
+            let (close_code, reason) = (close_code::NORMAL_CLOSURE, Reason::TransportClose);
             shard.core.handle(Event::Close { conn, close_code, reason });
         }
         Message::Ping(payload) => {

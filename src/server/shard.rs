@@ -19,15 +19,13 @@ use crate::app::Io;
 use crate::hub::{ConnId, Event, Reason};
 use crate::net::{Listener, Stream};
 use crate::shard::{Core, Witness};
+use crate::websocket::close_code;
 
 /// Bytes of the buffer that all reads of a shard go through.
 const READ_BYTES: usize = 64 * 1024;
 
 /// How long accepting rests after an error that concerns the whole process (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// WebSocket close code of a server that goes away (RFC 6455, section 7.4.1).
-const GOING_AWAY: u16 = 1001;
 
 /// What the tasks of a shard share.
 pub(super) struct Shard<S: Stream> {
@@ -112,7 +110,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
 /// Tells everybody to go, and waits until they have, but not for long.
 async fn close_all<S: Stream>(shard: &Rc<Shard<S>>, connections: &mut JoinSet<()>) {
     for conn in shard.core.read(|hub| hub.connections()) {
-        let (close_code, reason) = (GOING_AWAY, Reason::ServerShuttingDown);
+        let (close_code, reason) = (close_code::GOING_AWAY, Reason::ServerShuttingDown);
         shard.core.handle(Event::Close { conn, close_code, reason });
     }
     let patience = shard.config.close_timeout.min(SHUTDOWN_MAX);

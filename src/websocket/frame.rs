@@ -4,7 +4,7 @@
 //!
 //! RFC 6455, section 5.2.
 
-use super::mask;
+use super::{close_code, mask};
 
 /// The most bytes a frame header has: two, a length of eight, a key of four.
 pub(super) const HEADER_BYTES_MAX: usize = 14;
@@ -120,9 +120,11 @@ impl FrameError {
             | Self::MaskMissing
             | Self::MaskUnexpected
             | Self::OpcodeUnknown(_)
-            | Self::ReservedBits => 1002,
-            Self::Utf8 => 1007,
-            Self::MessageTooLong { .. } | Self::TooManyFragments { .. } => 1009,
+            | Self::ReservedBits => close_code::PROTOCOL_ERROR,
+            Self::Utf8 => close_code::INVALID_PAYLOAD,
+            Self::MessageTooLong { .. } | Self::TooManyFragments { .. } => {
+                close_code::MESSAGE_TOO_BIG
+            }
         }
     }
 }

@@ -16,6 +16,7 @@
 //!
 //! RFC 6455.
 
+pub mod close_code;
 mod decoder;
 mod frame;
 mod handshake;
