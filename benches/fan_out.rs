@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use parlor::Limits;
 use parlor::hub::{
-    Action, Actions, Broadcast, ConnId, Event, Hub, NamespaceId, Notification, Payload, SocketId,
-    Target, Ticket,
+    Action, Actions, Broadcast, ConnId, Event, Hub, NamespaceId, Notification, Payload, Place,
+    SocketId, Target, Ticket,
 };
+use parlor::room::ShardId;
 use parlor::shard::{Ids, Outbox};
 use peers::{Peers, message_packet};
 
@@ -24,7 +25,13 @@ const BODY_BYTES: usize = 128;
 
 /// A hub with `members` sockets in one room.
 fn hub_with_room(members: u32, now: Instant) -> (Hub, Vec<SocketId>) {
-    let mut hub = Hub::new(Limits::default(), &["/"], Box::new(Ids::new([1; 32])), false);
+    let mut hub = Hub::new(
+        Place::ALONE,
+        Limits::default(),
+        &["/"],
+        Box::new(Ids::new([1; 32], ShardId(0))),
+        false,
+    );
     let mut actions = Actions::default();
     let mut sockets = Vec::new();
     for index in 0..members {
@@ -59,14 +66,16 @@ fn pure(criterion: &mut Criterion) {
         group.bench_function(
             format!("broadcast to {members}, to the last write's bytes"),
             |bencher| {
+                let speaker = hub.sid(sockets[0]).expect("it is connected");
                 bencher.iter(|| {
                     let broadcast = Broadcast {
                         namespace: NamespaceId(0),
-                        from: Some(sockets[0].key),
+                        from: Some((sockets[0].key, speaker)),
                         target: Target { rooms: &["room".into()], except: &[] },
                         payload: Payload { json: &json, attachments: &[] },
                         stamped: true,
                         volatile: false,
+                        replies: false,
                         ticket: None,
                     };
                     hub.handle(Event::Broadcast(broadcast), now, &mut actions);

@@ -19,6 +19,14 @@ struct Args {
     #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS")]
     listen: SocketAddr,
 
+    /// Threads that share the connections; by default one for each core.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..))]
+    shards: Option<u8>,
+
+    /// Let another parlor listen on the same address, to take over from it.
+    #[arg(long)]
+    reuse_port: bool,
+
     /// Namespace to serve the chat on, besides `/`; may be repeated.
     #[arg(long, value_name = "NAME")]
     namespace: Vec<String>,
@@ -74,16 +82,22 @@ async fn run(args: Args) -> Result<(), String> {
     let shutdown = stopped(signal(SignalKind::interrupt()), signal(SignalKind::terminate()))?;
     net::raise_descriptor_limit();
     let listen = args.listen;
-    let listener =
-        net::listen(listen).map_err(|error| format!("can not listen on {listen}: {error}"))?;
-    let address = listener.local_addr().map_err(|error| format!("no address: {error}"))?;
+    let shards = args.shards.unwrap_or_else(shards_by_default);
+    let listeners = net::listen_shards(listen, shards, args.reuse_port)
+        .map_err(|error| format!("can not listen on {listen}: {error}"))?;
+    let address = listeners[0].local_addr().map_err(|error| format!("no address: {error}"))?;
     let config = config(&args);
     let server = format!("{:016x}", rand_chacha::ChaCha12Rng::from_seed(config.seed).next_u64());
     let namespaces = std::iter::once("/".to_owned()).chain(args.namespace).collect();
     announce(address);
-    serve(listener, config, chat::app(namespaces, server), shutdown)
+    serve(listeners, config, chat::app(namespaces, server), shutdown)
         .await
         .map_err(|error| error.to_string())
+}
+
+fn shards_by_default() -> u8 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u8::try_from(cores).unwrap_or(u8::MAX)
 }
 
 fn config(args: &Args) -> Config {

@@ -62,8 +62,48 @@ const BACKLOG: i32 = 4096;
 ///
 /// The address is in use, or not one of this machine.
 pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    bind(address, Sharing::Alone)
+}
+
+/// Listens on `address` once for each of `shards`; the kernel deals the
+/// connections to them. Port 0 picks one free port for all.
+///
+/// With `shared`, another process may listen on the same address, if it is of
+/// the same user and shares it too: so a new server takes over from an old one.
+///
+/// # Errors
+///
+/// The address is in use, or not one of this machine.
+pub fn listen_shards(
+    address: SocketAddr,
+    shards: u8,
+    shared: bool,
+) -> io::Result<Vec<std::net::TcpListener>> {
+    if shards == 1 && !shared {
+        return Ok(vec![listen(address)?]);
+    }
+    if !shared {
+        // The kernel would let a second server in; a person would not want that.
+        drop(listen(address)?);
+    }
+    let mut listeners = vec![bind(address, Sharing::WithOthers)?];
+    let address = listeners[0].local_addr()?;
+    for _ in 1..shards {
+        listeners.push(bind(address, Sharing::WithOthers)?);
+    }
+    Ok(listeners)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    WithOthers,
+}
+
+fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(sharing == Sharing::WithOthers)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -24,6 +24,8 @@ pub(crate) struct Dispatch {
 
 struct Lane {
     namespace: NamespaceId,
+    /// Whose handler runs.
+    socket: Option<SocketId>,
     waiting: VecDeque<Notification>,
     running: Option<Run>,
 }
@@ -69,7 +71,8 @@ impl Dispatch {
     fn lane(&mut self, namespace: NamespaceId) -> &mut Lane {
         let known = self.lanes.iter().position(|lane| lane.namespace == namespace);
         let at = known.unwrap_or_else(|| {
-            self.lanes.push(Lane { namespace, waiting: VecDeque::new(), running: None });
+            let waiting = VecDeque::new();
+            self.lanes.push(Lane { namespace, socket: None, waiting, running: None });
             self.lanes.len() - 1
         });
         &mut self.lanes[at]
@@ -91,7 +94,11 @@ impl Lane {
         let mut progress = false;
         loop {
             if let Some(run) = &mut self.running {
-                match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))) {
+                core.set_context(self.socket);
+                let polled = catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx)));
+                let done = !matches!(polled, Ok(Poll::Pending));
+                core.end_context(self.socket, done);
+                match polled {
                     Ok(Poll::Pending) => return progress,
                     Ok(Poll::Ready(())) => {}
                     Err(_) => {
@@ -108,6 +115,7 @@ impl Lane {
                 progress = true;
             }
             let Some(next) = self.waiting.pop_front() else { return progress };
+            self.socket = next.socket();
             self.running = start(next, conn, core, io);
             progress = true;
         }

@@ -5,9 +5,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::args::{ToArgs, event_json};
-use super::socket::Socket;
-use crate::hub::{Broadcast, Event, NamespaceId, Outcome, Payload, SocketId, Target};
-use crate::room::SocketKey;
+use crate::hub::{Broadcast, Event, Found, NamespaceId, Outcome, Payload, SocketId, Target};
+use crate::room::{Sid, SocketKey};
 use crate::shard::Core;
 
 /// A message in the making: to the union of some rooms, less the union of others.
@@ -19,14 +18,18 @@ use crate::shard::Core;
 pub struct Emitter {
     core: Rc<Core>,
     namespace: NamespaceId,
-    from: Option<SocketKey>,
+    from: Option<(SocketKey, Sid)>,
     rooms: Vec<Box<str>>,
     except: Vec<Box<str>>,
     volatile: bool,
 }
 
 impl Emitter {
-    pub(super) fn new(core: Rc<Core>, namespace: NamespaceId, from: Option<SocketKey>) -> Self {
+    pub(super) fn new(
+        core: Rc<Core>,
+        namespace: NamespaceId,
+        from: Option<(SocketKey, Sid)>,
+    ) -> Self {
         Self { core, namespace, from, rooms: Vec::new(), except: Vec::new(), volatile: false }
     }
 
@@ -74,9 +77,11 @@ impl Emitter {
         match accepted.await {
             Outcome::Accepted(seq) => seq,
             Outcome::Acked(_)
+            | Outcome::Expecting(_)
             | Outcome::Gone
             | Outcome::Left(_)
             | Outcome::Members(_)
+            | Outcome::Sockets(_)
             | Outcome::Watching(_) => None,
         }
     }
@@ -89,6 +94,7 @@ impl Emitter {
             payload,
             stamped,
             volatile: self.volatile,
+            replies: false,
             ticket: None,
         }
     }
@@ -114,13 +120,23 @@ impl Room {
         emitter.emit(event, args);
     }
 
-    /// Who is here now.
-    pub fn sockets(&self) -> Vec<Socket> {
-        let members = self.core.read(|hub| hub.members(self.namespace, self.name.as_deref()));
-        let handle = |id| {
-            self.core.read(|hub| hub.sid(id)).map(|sid| Socket::new(Rc::clone(&self.core), id, sid))
-        };
-        members.into_iter().filter_map(handle).collect()
+    /// Who is here, wherever they are connected, at one moment between the
+    /// call and the answer.
+    pub async fn fetch_sockets(&self) -> Vec<Found> {
+        let rooms: Vec<Box<str>> = self.name.iter().cloned().collect();
+        let target = Target { rooms: &rooms, except: &[] };
+        let namespace = self.namespace;
+        let found = self.core.ask(|ticket| Event::Fetch { namespace, target, ticket });
+        match found.await {
+            Outcome::Sockets(found) => found,
+            Outcome::Accepted(_)
+            | Outcome::Acked(_)
+            | Outcome::Expecting(_)
+            | Outcome::Gone
+            | Outcome::Left(_)
+            | Outcome::Members(_)
+            | Outcome::Watching(_) => Vec::new(),
+        }
     }
 }
 

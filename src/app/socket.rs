@@ -75,9 +75,11 @@ impl Socket {
             match answer.await {
                 Outcome::Acked(args) => Ok(args),
                 Outcome::Accepted(_)
+                | Outcome::Expecting(_)
                 | Outcome::Gone
                 | Outcome::Left(_)
                 | Outcome::Members(_)
+                | Outcome::Sockets(_)
                 | Outcome::Watching(_) => Err(AckError::Gone),
             }
         }
@@ -127,9 +129,11 @@ impl Socket {
                 Outcome::Watching(list) => list,
                 Outcome::Accepted(_)
                 | Outcome::Acked(_)
+                | Outcome::Expecting(_)
                 | Outcome::Gone
                 | Outcome::Left(_)
-                | Outcome::Members(_) => Err(JoinError::Gone),
+                | Outcome::Members(_)
+                | Outcome::Sockets(_) => Err(JoinError::Gone),
             }
         }
     }
@@ -156,7 +160,7 @@ impl Socket {
 
     /// A message to everybody in the namespace but this socket.
     pub fn broadcast(&self) -> Emitter {
-        Emitter::new(Rc::clone(&self.core), self.id.namespace, Some(self.id.key))
+        Emitter::new(Rc::clone(&self.core), self.id.namespace, Some((self.id.key, self.sid)))
     }
 
     /// A room of this socket's namespace, as the server itself sees it.
@@ -169,21 +173,14 @@ impl Socket {
         Room::new(Rc::clone(&self.core), self.id.namespace, None)
     }
 
-    /// The socket of this namespace with that id.
-    pub fn other(&self, id: &str) -> Option<Self> {
-        let sid = Sid::parse(id)?;
-        let id = self.core.read(|hub| hub.socket(self.id.namespace, sid))?;
-        Some(Self::new(Rc::clone(&self.core), id, sid))
-    }
-
     /// What the application keeps with this socket; null at first, and again after a disconnect.
     pub fn data(&self) -> Value {
         self.core.read(|hub| hub.data(self.id).cloned()).unwrap_or_default()
     }
 
     /// Keeps something with this socket for as long as it is connected.
-    pub fn set_data(&self, data: Value) {
-        self.core.set_data(self.id, data);
+    pub fn set_data(&self, data: &Value) {
+        self.core.handle(Event::SetData { socket: self.id, data });
     }
 
     /// Ends this socket; with `close` the connection and its other namespaces too.
@@ -203,8 +200,10 @@ async fn members(outcome: Waiting) -> Result<usize, JoinError> {
         Outcome::Members(members) => members,
         Outcome::Accepted(_)
         | Outcome::Acked(_)
+        | Outcome::Expecting(_)
         | Outcome::Gone
         | Outcome::Left(_)
+        | Outcome::Sockets(_)
         | Outcome::Watching(_) => Err(JoinError::Gone),
     }
 }

@@ -40,6 +40,8 @@ pub(super) enum Phase {
 pub(super) enum Membership {
     /// The application has not answered this attempt.
     Asked(u32),
+    /// Let in by the application; the namespace's home has still to hear of it.
+    Entering(SocketKey),
     /// Connected.
     Joined(SocketKey),
     /// The server put it out: what the client sent before it heard of that is ignored.

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::room::{JoinError, Sid, SocketKey};
+use super::exchange::{Message, Reply};
+use crate::room::{JoinError, ShardId, Sid, SocketKey};
 use crate::socketio::Args;
 
 /// Names one Engine.IO connection of the shard; an index is reused, a generation never.
@@ -97,7 +98,7 @@ pub struct Broadcast<'a> {
     /// Where.
     pub namespace: NamespaceId,
     /// The sender, who does not hear it; none if the server itself speaks.
-    pub from: Option<SocketKey>,
+    pub from: Option<(SocketKey, Sid)>,
     /// To whom.
     pub target: Target<'a>,
     /// What.
@@ -107,12 +108,15 @@ pub struct Broadcast<'a> {
     pub stamped: bool,
     /// May be dropped for who can not take it at once.
     pub volatile: bool,
+    /// Each socket is to answer: the ticket resolves to [`Outcome::Expecting`]
+    /// and collects an [`Action::Replied`] of each.
+    pub replies: bool,
     /// Resolves to [`Outcome::Accepted`] once the message has its place in the order.
     pub ticket: Option<Ticket>,
 }
 
 /// Something that happened outside, or that the application asks for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// The application answers an event that asked for an ack.
     Ack {
@@ -157,6 +161,15 @@ pub enum Event<'a> {
         /// Whether the connection goes as well.
         close: bool,
     },
+    /// The application ends sockets, wherever they are.
+    DisconnectSockets {
+        /// Where.
+        namespace: NamespaceId,
+        /// Whom.
+        target: Target<'a>,
+        /// Whether their connections go as well.
+        close: bool,
+    },
     /// The application emits to one socket; `ticket` resolves to the ack.
     Emit {
         /// To whom.
@@ -168,12 +181,33 @@ pub enum Event<'a> {
         /// Awaits the client's ack.
         ticket: Option<Ticket>,
     },
+    /// Another shard says something.
+    Exchange {
+        /// Which one.
+        from: ShardId,
+        /// What.
+        message: Message,
+    },
+    /// The application wants to know who is there.
+    Fetch {
+        /// Where.
+        namespace: NamespaceId,
+        /// Whom.
+        target: Target<'a>,
+        /// Resolves to [`Outcome::Sockets`].
+        ticket: Ticket,
+    },
     /// A connection has ended, or is to end at once.
     Gone {
         /// Which one.
         conn: ConnId,
         /// Why.
         reason: Reason,
+    },
+    /// The handler that was in progress for this socket is done.
+    HandlerDone {
+        /// Whose.
+        socket: SocketId,
     },
     /// A socket enters a room.
     Join {
@@ -203,6 +237,31 @@ pub enum Event<'a> {
         attempt: u32,
         /// A JSON object with `message` and perhaps `data`.
         json: &'a str,
+    },
+    /// The application keeps something with a socket for as long as it is connected.
+    SetData {
+        /// Which one.
+        socket: SocketId,
+        /// What; null is nothing.
+        data: &'a serde_json::Value,
+    },
+    /// The application puts sockets into rooms, wherever they are.
+    SocketsJoin {
+        /// Where.
+        namespace: NamespaceId,
+        /// Whom.
+        target: Target<'a>,
+        /// Into which.
+        rooms: &'a [Box<str>],
+    },
+    /// The application takes sockets out of rooms, wherever they are.
+    SocketsLeave {
+        /// Where.
+        namespace: NamespaceId,
+        /// Whom.
+        target: Target<'a>,
+        /// Out of which.
+        rooms: &'a [Box<str>],
     },
     /// A socket leaves one room and enters another, in one step.
     Switch {
@@ -249,14 +308,29 @@ pub enum Outcome {
     Accepted(Option<u64>),
     /// The client's answer.
     Acked(Args<'static>),
+    /// How many sockets are to answer.
+    Expecting(usize),
     /// The socket has gone, or the room was empty of everybody.
     Gone,
     /// Whether the socket was there at all.
     Left(bool),
     /// How many are in the room joined.
     Members(Result<usize, JoinError>),
+    /// Who was there, at one moment of the namespace's order.
+    Sockets(Vec<Found>),
     /// Who was in the room when the watch began.
     Watching(Result<Vec<Sid>, JoinError>),
+}
+
+/// What is known of one socket, wherever it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its public id.
+    pub sid: Sid,
+    /// The rooms it is in, without the one of its own id.
+    pub rooms: Vec<Box<str>>,
+    /// What the application keeps with it.
+    pub data: serde_json::Value,
 }
 
 /// Something the owner of the hub must now do, in the order given.
@@ -271,8 +345,17 @@ pub enum Action {
         /// RFC 6455, section 7.4.1.
         close_code: Option<u16>,
     },
+    /// Tell another shard.
+    Exchange {
+        /// Which one.
+        to: ShardId,
+        /// What.
+        message: Message,
+    },
     /// Tell the application.
     Notify(ConnId, Notification),
+    /// Tell who collects the answers to a broadcast.
+    Replied(Ticket, Reply),
     /// Tell whoever waits.
     Resolve(Ticket, Outcome),
     /// Send `frame` to each of `to`; both are ranges of the [`Actions`]' arenas.
@@ -328,6 +411,16 @@ pub enum Notification {
 }
 
 impl Notification {
+    /// The socket that is concerned, if there is one yet.
+    pub fn socket(&self) -> Option<SocketId> {
+        match self {
+            Self::Connect { .. } => None,
+            Self::Connected { socket, .. }
+            | Self::Disconnected { socket, .. }
+            | Self::Event { socket, .. } => Some(*socket),
+        }
+    }
+
     /// The namespace that is concerned.
     pub fn namespace(&self) -> NamespaceId {
         match self {
@@ -393,6 +486,11 @@ pub struct Actions {
 }
 
 impl Actions {
+    /// Tells another shard something.
+    pub(super) fn tell(&mut self, to: ShardId, message: Message) {
+        self.list.push(Action::Exchange { to, message });
+    }
+
     /// Forgets everything, keeps the memory (up to a bound, so that one huge packet is not remembered for ever).
     pub fn clear(&mut self) {
         const KEPT_BYTES_MAX: usize = 256 * 1024;

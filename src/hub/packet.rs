@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use super::exchange::{Reply, Request};
+use super::namespace::Awaiter;
 use super::{
     Action, Actions, ConnId, Hub, Membership, NamespaceId, Notification, Outcome, Payload, Phase,
     Reason, SocketId, Step,
@@ -55,28 +57,38 @@ impl Hub {
         conn: ConnId,
         namespace: NamespaceId,
         attempt: u32,
-        now: Instant,
         actions: &mut Actions,
     ) {
         if !self.is_asked(conn, namespace, attempt) {
             return;
         }
         let sid = self.ids.sid();
-        let key = self.at_mut(namespace).connect(conn, sid);
-        let socket = SocketId { namespace, key };
+        let key = self.at_mut(namespace).insert(conn, sid);
         let connection = self.open_connection(conn).expect("it asked");
         let previous = connection.deadline();
-        connection.set(namespace, Some(Membership::Joined(key)));
+        connection.set(namespace, Some(Membership::Entering(key)));
         connection.phase = Phase::Live;
-        debug_assert!(
-            previous.is_some(),
-            "a connection has a deadline until it closes; now is {now:?}"
-        );
         self.schedule(conn, previous);
+        if self.is_home(namespace) {
+            self.order(namespace).connect(key, sid);
+            self.witness(namespace, Some(sid), actions, || Step::Connect);
+            self.entered(SocketId { namespace, key }, actions);
+        } else {
+            let request = Request::Connect { socket: key, sid };
+            self.request(namespace, request, None, actions);
+        }
+    }
+
+    /// The socket has its place in the namespace's order: tells its client and the application.
+    pub(super) fn entered(&mut self, socket: SocketId, actions: &mut Actions) {
+        let SocketId { namespace, key } = socket;
+        let Some(entering) = self.at_mut(namespace).socket_mut(key) else { return };
+        entering.entered = true;
+        let (sid, conn) = (entering.sid, entering.conn);
+        let connection = self.open_connection(conn).expect("a socket's connection is open");
+        connection.set(namespace, Some(Membership::Joined(key)));
         let reply = format!(r#"{{"sid":"{sid}"}}"#);
-        let name = &self.namespaces[usize::from(namespace.0)].name;
-        actions.send_packet(Kind::Connect, name, &reply, conn);
-        self.witness(namespace, Some(sid), actions, || Step::Connect);
+        actions.send_packet(Kind::Connect, &self.at(namespace).name, &reply, conn);
         actions.list.push(Action::Notify(conn, Notification::Connected { socket, sid }));
     }
 
@@ -160,7 +172,9 @@ impl Hub {
         let max = self.limits.namespaces_per_connection_max;
         let connection = self.open_connection(conn).ok_or(Illegal)?;
         match connection.membership(namespace) {
-            Some(Membership::Asked(_) | Membership::Joined(_)) => return Err(Illegal),
+            Some(Membership::Asked(_) | Membership::Entering(_) | Membership::Joined(_)) => {
+                return Err(Illegal);
+            }
             Some(Membership::PutOut) | None => {}
         }
         if connection.memberships.len() >= max {
@@ -200,8 +214,14 @@ impl Hub {
             .at_mut(socket.namespace)
             .socket_mut(socket.key)
             .and_then(|socket| socket.acks.as_mut());
-        if let Some(ticket) = acks.and_then(|acks| acks.awaited.remove(&id)) {
-            actions.list.push(Action::Resolve(ticket, Outcome::Acked(args.into_owned())));
+        match acks.and_then(|acks| acks.awaited.remove(&id)) {
+            Some(Awaiter::Broadcast(origin, ticket)) => {
+                self.reply(origin, ticket, Reply::Acked(args.into_owned()), actions);
+            }
+            Some(Awaiter::Emit(ticket)) => {
+                actions.list.push(Action::Resolve(ticket, Outcome::Acked(args.into_owned())));
+            }
+            None => {}
         }
         Ok(())
     }
@@ -211,7 +231,7 @@ impl Hub {
         let connection = self.open_connection(conn).ok_or(Illegal)?;
         match connection.membership(namespace).ok_or(Illegal)? {
             Membership::Asked(_) => connection.set(namespace, None),
-            Membership::Joined(key) => {
+            Membership::Entering(key) | Membership::Joined(key) => {
                 connection.set(namespace, None);
                 self.drop_socket(
                     SocketId { namespace, key },
@@ -229,7 +249,7 @@ impl Hub {
         let namespace = self.namespace(name).ok_or(Illegal)?;
         let connection = self.connection(conn).ok_or(Illegal)?;
         match connection.membership(namespace).ok_or(Illegal)? {
-            Membership::Asked(_) => Err(Illegal),
+            Membership::Asked(_) | Membership::Entering(_) => Err(Illegal),
             Membership::Joined(key) => Ok(Some(SocketId { namespace, key })),
             Membership::PutOut => Ok(None),
         }
@@ -255,20 +275,6 @@ impl Actions {
         let mut head = String::new();
         socketio::encode_head(kind, 0, namespace, None, &mut head);
         self.send_text(&["4", &head, json], [to], false);
-    }
-
-    /// Sends one event; `id` asks for an ack.
-    pub(super) fn send_event(
-        &mut self,
-        namespace: &str,
-        id: Option<u64>,
-        payload: Payload<'_>,
-        to: impl IntoIterator<Item = ConnId>,
-        volatile: bool,
-    ) {
-        let frame = self.bytes.len();
-        self.encode(Kind::Event, namespace, id, payload, &[]);
-        self.push_send(frame, to, volatile);
     }
 
     /// Encodes an event or an ack with its attachments, each frame complete, all of them adjacent.

@@ -27,7 +27,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let hub = Hub::new(Limits::default(), &["/", "/b"], Box::new(Counting(0)), false);
+        let ids = Box::new(Counting(0));
+        let hub = Hub::new(Place::ALONE, Limits::default(), &["/", "/b"], ids, false);
         let now = tokio::time::Instant::now().into_std();
         Self { hub, now, actions: Actions::default(), tickets: 0 }
     }
@@ -68,11 +69,12 @@ impl World {
     fn say(&mut self, socket: SocketId, room: &str, json: &str) {
         self.handle(Event::Broadcast(Broadcast {
             namespace: socket.namespace,
-            from: Some(socket.key),
+            from: self.hub.sid(socket).map(|sid| (socket.key, sid)),
             target: Target { rooms: &[room.into()], except: &[] },
             payload: Payload { json, attachments: &[] },
             stamped: false,
             volatile: false,
+            replies: false,
             ticket: None,
         }));
     }
@@ -96,7 +98,9 @@ impl World {
         let close = |action: &Action| match action {
             Action::Close { conn, close_code } => Some((conn.index, *close_code)),
             Action::Accepted(_)
+            | Action::Exchange { .. }
             | Action::Notify(..)
+            | Action::Replied(..)
             | Action::Resolve(..)
             | Action::Send { .. } => None,
         };
@@ -111,7 +115,9 @@ fn asked(action: &Action) -> Option<(ConnId, NamespaceId, u32)> {
         }
         Action::Accepted(_)
         | Action::Close { .. }
+        | Action::Exchange { .. }
         | Action::Notify(..)
+        | Action::Replied(..)
         | Action::Resolve(..)
         | Action::Send { .. } => None,
     }

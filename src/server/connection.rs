@@ -122,6 +122,10 @@ impl<S: Stream> Connection<S> {
                 // Not read until handlers have caught up; they wake this task.
                 return Poll::Pending;
             }
+            if self.shard.core.poll_budget(cx).is_pending() {
+                // Too much of this shard is under way on others; its end wakes this task.
+                return Poll::Pending;
+            }
             if self.read(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -197,7 +201,7 @@ impl<S: Stream> Connection<S> {
                 Closing::AfterFlush => Ending::Flushing(Box::pin(tokio::time::sleep(timeout))),
             };
             if closing == Closing::Now {
-                self.shard.streams.borrow_mut().remove(self.conn);
+                self.shard.streams.borrow_mut().close(self.conn);
             }
         }
         while !matches!(self.ending, Ending::Over) {
@@ -212,7 +216,7 @@ impl<S: Stream> Connection<S> {
                 }
             };
             if matches!(self.ending, Ending::Over) {
-                self.shard.streams.borrow_mut().remove(self.conn);
+                self.shard.streams.borrow_mut().close(self.conn);
             }
         }
         self.dispatch.poll(cx, self.conn, &self.shard.core, &self.shard.io);

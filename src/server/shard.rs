@@ -18,7 +18,7 @@ use super::ticker::run_ticker;
 use crate::app::Io;
 use crate::hub::{ConnId, Event, Reason};
 use crate::net::{Listener, Stream};
-use crate::shard::{Core, Witness};
+use crate::shard::{Core, Exchange, Witness};
 use crate::websocket::close_code;
 
 /// Bytes of the buffer that all reads of a shard go through.
@@ -39,7 +39,9 @@ pub(super) struct Shard<S: Stream> {
 
 /// Runs one shard until `shutdown` resolves and its connections are closed.
 ///
-/// `app` registers the application's handlers; it is called once, here.
+/// `exchange` leads to the other shards of the server; [`Exchange::alone`] is
+/// for a server with one. `app` registers the application's handlers; it is
+/// called once, here, and must register the same namespaces on each shard.
 /// `witness` hears the engine's own word for the order of each namespace. All
 /// tasks are local ones of this future: dropping it ends them, and closes the
 /// streams in the order of their places. It must run within a
@@ -47,18 +49,33 @@ pub(super) struct Shard<S: Stream> {
 pub async fn run_shard<L: Listener>(
     listener: L,
     config: Config,
+    exchange: Exchange,
     witness: Option<Witness>,
     app: impl FnOnce(&mut Io),
     shutdown: impl Future<Output = ()>,
 ) {
-    let shard = Rc::new(Shard::new(config, witness, app));
+    let shard = Rc::new(Shard::new(exchange, config, witness, app));
     // Declared before the tasks, hence dropped after them.
     let _closer = CloseInOrder(Rc::clone(&shard));
     let mut ticker = JoinSet::new();
     ticker.spawn_local(run_ticker(Rc::clone(&shard)));
+    let core = Rc::clone(&shard.core);
+    let mut other_shards = JoinSet::new();
+    other_shards.spawn_local(poll_fn(move |cx| {
+        core.poll_exchange(cx);
+        Poll::<()>::Pending
+    }));
     let mut connections = JoinSet::new();
     run_accept(listener, &shard, &mut connections, shutdown).await;
     close_all(&shard, &mut connections).await;
+    finish(&shard).await;
+}
+
+/// Serves the other shards until they need this one no longer.
+async fn finish<S: Stream>(shard: &Shard<S>) {
+    shard.core.finish();
+    let finished = poll_fn(|cx| shard.core.poll_finished(cx));
+    let _ = tokio::time::timeout(SHUTDOWN_MAX, finished).await;
 }
 
 /// Accepts until told to stop; the listener is closed then.
@@ -136,11 +153,17 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 }
 
 impl<S: Stream> Shard<S> {
-    pub(super) fn new(config: Config, witness: Option<Witness>, app: impl FnOnce(&mut Io)) -> Self {
+    pub(super) fn new(
+        exchange: Exchange,
+        config: Config,
+        witness: Option<Witness>,
+        app: impl FnOnce(&mut Io),
+    ) -> Self {
         let mut io = Io::default();
         app(&mut io);
         let now = || tokio::time::Instant::now().into_std();
-        let core = Core::new(config.limits.clone(), &io.names(), config.seed, now, witness);
+        let (limits, seed) = (config.limits.clone(), config.seed);
+        let core = Core::new(exchange, limits, &io.names(), seed, now, witness);
         Self {
             core,
             io: Rc::new(io),

@@ -4,6 +4,9 @@
 //! polls writes, each borrowing it for that one poll; nothing else runs
 //! meanwhile. When the shard ends, they are closed in the order of their
 //! places, whatever the tasks do.
+//!
+//! A place outlives its stream: handlers may still run when the stream has been
+//! closed, and what is meant for their connection must not reach a successor.
 
 use std::io;
 use std::pin::Pin;
@@ -25,7 +28,8 @@ pub(super) struct Streams<S> {
 #[derive(Debug)]
 struct Entry<S> {
     generation: u32,
-    stream: S,
+    /// None once it has been closed.
+    stream: Option<S>,
     /// Of the connection's task; polls of the stream register it, whoever polls.
     waker: Waker,
     /// What the peer did not take yet; exists only as long as there is something.
@@ -66,8 +70,17 @@ impl<S: Stream> Streams<S> {
             .checked_add(1)
             .expect("a shard does not see 2^32 connections in its life");
         let (generation, waker) = (self.generations, Waker::noop().clone());
+        let stream = Some(stream);
         self.entries[index as usize] = Some(Entry { generation, stream, waker, backlog: None });
         ConnId { index, generation }
+    }
+
+    /// Closes a stream; its place stays taken.
+    pub(super) fn close(&mut self, conn: ConnId) {
+        if let Some(entry) = self.entry(conn) {
+            entry.stream = None;
+            entry.backlog = None;
+        }
     }
 
     /// Closes a stream and frees its place.
@@ -105,9 +118,10 @@ impl<S: Stream> Streams<S> {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let Some(entry) = self.entry(conn) else { return Poll::Ready(Ok(0)) };
+        let stream = self.entry(conn).and_then(|entry| entry.stream.as_mut());
+        let Some(stream) = stream else { return Poll::Ready(Ok(0)) };
         let mut buffer = ReadBuf::new(buffer);
-        let read = Pin::new(&mut entry.stream).poll_read(cx, &mut buffer);
+        let read = Pin::new(stream).poll_read(cx, &mut buffer);
         read.map_ok(|()| buffer.filled().len())
     }
 
@@ -119,7 +133,7 @@ impl<S: Stream> Streams<S> {
             backlog.bytes.extend_from_slice(bytes);
             return Written::Some(backlog.bytes.len() - backlog.written);
         }
-        let Entry { stream, waker, .. } = entry;
+        let Entry { stream: Some(stream), waker, .. } = entry else { return Written::All };
         let mut cx = Context::from_waker(waker);
         let mut written = 0;
         match write_and_flush(stream, &mut cx, bytes, &mut written) {
@@ -140,8 +154,10 @@ impl<S: Stream> Streams<S> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         let Some(entry) = self.entry(conn) else { return Poll::Ready(Ok(())) };
-        let Some(backlog) = &mut entry.backlog else { return Poll::Ready(Ok(())) };
-        let result = write_and_flush(&mut entry.stream, cx, &backlog.bytes, &mut backlog.written);
+        let (Some(stream), Some(backlog)) = (&mut entry.stream, &mut entry.backlog) else {
+            return Poll::Ready(Ok(()));
+        };
+        let result = write_and_flush(stream, cx, &backlog.bytes, &mut backlog.written);
         if result.is_ready() {
             entry.backlog = None;
         } else if backlog.written > backlog.bytes.len() / 2 {
@@ -162,8 +178,9 @@ impl<S: Stream> Streams<S> {
         conn: ConnId,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let Some(entry) = self.entry(conn) else { return Poll::Ready(Ok(())) };
-        Pin::new(&mut entry.stream).poll_shutdown(cx)
+        let stream = self.entry(conn).and_then(|entry| entry.stream.as_mut());
+        let Some(stream) = stream else { return Poll::Ready(Ok(())) };
+        Pin::new(stream).poll_shutdown(cx)
     }
 
     fn entry(&mut self, conn: ConnId) -> Option<&mut Entry<S>> {

@@ -109,13 +109,14 @@ mod tests {
 
     use super::*;
     use crate::server::Config;
+    use crate::shard::Exchange;
 
     /// Connections that are open, their ticker running, and the peers' ends.
     async fn shard_with(
         connections: usize,
         buffer_bytes: usize,
     ) -> (Rc<Shard<DuplexStream>>, Vec<ConnId>, Vec<DuplexStream>) {
-        let shard = Rc::new(Shard::new(Config::default(), None, |_| {}));
+        let shard = Rc::new(Shard::new(Exchange::alone(), Config::default(), None, |_| {}));
         spawn_local(run_ticker(Rc::clone(&shard)));
         let (mut conns, mut peers) = (Vec::new(), Vec::new());
         for _ in 0..connections {

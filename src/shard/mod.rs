@@ -6,15 +6,20 @@
 //! of events. What a call causes is applied before it returns: frames go to
 //! the [`Outbox`], news for the application to the inbox of their connection.
 //!
+//! Shards tell each other what concerns sockets of another one by the
+//! [`Exchange`]; no shard touches the state of another.
+//!
 //! Not here: streams, tasks, timers (the server), and what handlers look like
 //! (the application's side).
 
 mod core;
+mod exchange;
 mod ids;
 mod outbox;
 mod tickets;
 
 pub use self::core::{Closing, Core, Now, Witness};
+pub use exchange::{Exchange, mesh};
 pub use ids::Ids;
 pub use outbox::Outbox;
-pub use tickets::Waiting;
+pub use tickets::{Replies, Waiting};
