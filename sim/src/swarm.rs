@@ -127,7 +127,7 @@ fn server(dice: &mut Dice) -> Server {
 /// Half of the plans have several shards, half of these with delays between them.
 fn shards(dice: &mut Dice, server: &mut Server) {
     server.shards = dice.pick(&[1, 1, 1, 2, 2, 3]);
-    server.exchange_delay_max_ms = dice.pick(&[0, 0, 2, 10]);
+    server.exchange_delay_max_ms = dice.pick(&[0, 2, 10, 40]);
 }
 
 fn rooms(dice: &mut Dice) -> Vec<String> {
