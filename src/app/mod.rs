@@ -38,11 +38,15 @@ mod args;
 mod dispatch;
 mod emit;
 mod handler;
+mod io;
+mod listeners;
+mod outgoing;
 mod socket;
 
 pub use ack::{Ack, refusal};
 pub use args::{FromArgs, Raw, ToArgs};
 pub(crate) use dispatch::Dispatch;
-pub use emit::{Emitter, Room};
-pub use handler::{Admission, Handler, Io, Namespace, Refusal};
-pub use socket::{AckError, Socket};
+pub use emit::{Emitter, RemoteSocket, Unanswered};
+pub use handler::Handler;
+pub use io::{Admission, Io, Namespace, Refusal};
+pub use socket::{AckError, Socket, ToSocket};

@@ -33,8 +33,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use crate::app::{Ack, Io, Namespace, Raw, Socket};
-use crate::hub::Found;
+use crate::app::{Ack, Io, Namespace, Raw, RemoteSocket, Socket};
 use crate::room::Sid;
 use message::Message;
 
@@ -187,19 +186,19 @@ async fn check_room(socket: &Socket, room: &str) -> Result<(), String> {
         return Err(format!("room name too long: at most {ROOM_NAME_BYTES_MAX} bytes"));
     }
     if let Some(id) = Sid::parse(room)
-        && socket.room(room).fetch_sockets().await.iter().any(|found| found.sid == id)
+        && socket.room(room).fetch_sockets().await.iter().any(|found| found.id() == id)
     {
         return Err("that room belongs to a socket".to_owned());
     }
     Ok(())
 }
 
-fn describe(member: &Found) -> Value {
-    json!({ "id": member.sid.as_str(), "name": member.data })
+fn describe(member: &RemoteSocket) -> Value {
+    json!({ "id": member.id().as_str(), "name": member.data() })
 }
 
 /// The list is the watch's; who went meanwhile has no name any more.
-fn describe_id(id: Sid, named: &[Found]) -> Value {
-    let name = named.iter().find(|member| member.sid == id).map(|member| &member.data);
+fn describe_id(id: Sid, named: &[RemoteSocket]) -> Value {
+    let name = named.iter().find(|member| member.id() == id).map(RemoteSocket::data);
     json!({ "id": id.as_str(), "name": name })
 }

@@ -8,7 +8,7 @@ use super::{
     Ticket,
 };
 use crate::room::ShardId;
-use crate::socketio::Kind;
+use crate::socketio::{Args, Kind};
 use crate::websocket::close_code;
 
 impl Hub {
@@ -183,6 +183,19 @@ impl Hub {
         }
     }
 
+    /// Tells the applications of all other shards.
+    pub(super) fn server_side(
+        &self,
+        namespace: NamespaceId,
+        payload: Payload<'_>,
+        actions: &mut Actions,
+    ) {
+        for shard in (0..self.shards).map(ShardId).filter(|&shard| shard != self.shard) {
+            let packet = Packet::new(payload);
+            actions.tell(shard, Message::ServerSide { namespace, packet });
+        }
+    }
+
     /// Asks the home of a namespace that is on another shard.
     pub(super) fn request(
         &mut self,
@@ -279,6 +292,10 @@ impl Hub {
             Message::Reply(ticket, reply) => actions.list.push(Action::Replied(ticket, reply)),
             Message::Request { namespace, request, ticket } => {
                 self.requested(from, namespace, request, ticket, actions);
+            }
+            Message::ServerSide { namespace, packet } => {
+                let args = Args::new(String::from(packet.json), packet.attachments);
+                actions.list.push(Action::ServerSide(namespace, args));
             }
         }
     }

@@ -238,6 +238,13 @@ pub enum Event<'a> {
         /// A JSON object with `message` and perhaps `data`.
         json: &'a str,
     },
+    /// The application tells those of all other shards something.
+    ServerSide {
+        /// Where.
+        namespace: NamespaceId,
+        /// What.
+        payload: Payload<'a>,
+    },
     /// The application keeps something with a socket for as long as it is connected.
     SetData {
         /// Which one.
@@ -367,6 +374,8 @@ pub enum Action {
         /// May be dropped for a connection that can not take it at once.
         volatile: bool,
     },
+    /// Tell the application what another shard's application says.
+    ServerSide(NamespaceId, Args<'static>),
 }
 
 /// Something the application hears of; handled per connection in this order.

@@ -81,6 +81,13 @@ pub enum Message {
         /// Who waits for the outcome.
         ticket: Option<Ticket>,
     },
+    /// An event for the receiver's application itself.
+    ServerSide {
+        /// Where.
+        namespace: NamespaceId,
+        /// What.
+        packet: Packet,
+    },
 }
 
 /// One packet for some sockets of one shard.

@@ -80,6 +80,7 @@ impl Place {
 /// All connections of one shard, and the namespaces as it sees them.
 pub struct Hub {
     shard: ShardId,
+    shards: u8,
     limits: Limits,
     ids: Box<dyn IdSource>,
     /// Whether [`Action::Accepted`] is wanted.
@@ -121,6 +122,7 @@ impl Hub {
             |(at, name): (usize, &&str)| Namespace::new(name, place.shard, place.home(at));
         Self {
             shard: place.shard,
+            shards: place.shards,
             limits,
             ids,
             witnessed,
@@ -205,6 +207,9 @@ impl Hub {
             }
             Event::Refuse { conn, namespace, attempt, json } => {
                 self.refuse(conn, namespace, attempt, json, actions)
+            }
+            Event::ServerSide { namespace, payload } => {
+                self.server_side(namespace, payload, actions)
             }
             Event::SetData { socket, data } => self.set_data(socket, data, actions),
             Event::SocketsJoin { namespace, target, rooms } => {

@@ -102,7 +102,8 @@ impl World {
             | Action::Notify(..)
             | Action::Replied(..)
             | Action::Resolve(..)
-            | Action::Send { .. } => None,
+            | Action::Send { .. }
+            | Action::ServerSide(..) => None,
         };
         self.actions.list.iter().filter_map(close).collect()
     }
@@ -119,7 +120,8 @@ fn asked(action: &Action) -> Option<(ConnId, NamespaceId, u32)> {
         | Action::Notify(..)
         | Action::Replied(..)
         | Action::Resolve(..)
-        | Action::Send { .. } => None,
+        | Action::Send { .. }
+        | Action::ServerSide(..) => None,
     }
 }
 

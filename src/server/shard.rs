@@ -59,16 +59,22 @@ pub async fn run_shard<L: Listener>(
     let _closer = CloseInOrder(Rc::clone(&shard));
     let mut ticker = JoinSet::new();
     ticker.spawn_local(run_ticker(Rc::clone(&shard)));
-    let core = Rc::clone(&shard.core);
     let mut other_shards = JoinSet::new();
-    other_shards.spawn_local(poll_fn(move |cx| {
-        core.poll_exchange(cx);
-        Poll::<()>::Pending
-    }));
+    other_shards.spawn_local(run_exchange(Rc::clone(&shard)));
     let mut connections = JoinSet::new();
     run_accept(listener, &shard, &mut connections, shutdown).await;
     close_all(&shard, &mut connections).await;
     finish(&shard).await;
+}
+
+/// Handles what other shards say, for as long as this one lives.
+async fn run_exchange<S: Stream>(shard: Rc<Shard<S>>) {
+    poll_fn(|cx| {
+        shard.core.poll_exchange(cx);
+        shard.io.run_server_side(&shard.core);
+        Poll::Pending
+    })
+    .await
 }
 
 /// Serves the other shards until they need this one no longer.
@@ -164,6 +170,7 @@ impl<S: Stream> Shard<S> {
         let now = || tokio::time::Instant::now().into_std();
         let (limits, seed) = (config.limits.clone(), config.seed);
         let core = Core::new(exchange, limits, &io.names(), seed, now, witness);
+        io.attach(&core);
         Self {
             core,
             io: Rc::new(io),

@@ -10,12 +10,13 @@ use std::time::Instant;
 
 use super::exchange::{Content, Envelope, Inbox, Links, Permit};
 use super::tickets::{Tickets, Waiting};
-use super::{Exchange, Ids, Outbox};
+use super::{Attached, Exchange, Ids, Outbox};
 use crate::hub::{
-    Accepted, Action, Actions, Census, ConnId, Event, Hub, Limits, Notification, Reason, SocketId,
-    Ticket,
+    Accepted, Action, Actions, Census, ConnId, Event, Hub, Limits, NamespaceId, Notification,
+    Reason, SocketId, Ticket,
 };
 use crate::room::ShardId;
+use crate::socketio::Args;
 use crate::websocket;
 
 /// Hears the engine's own word for the order of each namespace.
@@ -47,6 +48,7 @@ pub struct Core {
     woken: Cell<bool>,
     links: Links,
     inbox: RefCell<Inbox>,
+    attached: Attached,
 }
 
 struct State {
@@ -64,6 +66,8 @@ struct State {
     tick_causes: Vec<Arc<Permit>>,
     /// Tasks of connections that are not read because the shard is over its budget.
     paused: Vec<Waker>,
+    /// What other shards' applications have said.
+    server_side: VecDeque<(NamespaceId, Args<'static>)>,
     /// Shards that will ask for nothing more.
     finished: BTreeSet<ShardId>,
     /// Of who waits for the others to finish.
@@ -104,6 +108,7 @@ impl Core {
             cause: None,
             tick_causes: Vec::new(),
             paused: Vec::new(),
+            server_side: VecDeque::new(),
             finished: BTreeSet::new(),
             finishing: None,
         };
@@ -115,7 +120,18 @@ impl Core {
             woken: Cell::new(false),
             links,
             inbox: RefCell::new(inbox),
+            attached: Attached::default(),
         })
+    }
+
+    /// What the application's side keeps here.
+    pub fn attached(&self) -> &Attached {
+        &self.attached
+    }
+
+    /// The next thing that another shard's application says to this one's.
+    pub fn next_server_side(&self) -> Option<(NamespaceId, Args<'static>)> {
+        self.state.borrow_mut().server_side.pop_front()
     }
 
     /// Which shard this is.
@@ -387,6 +403,9 @@ impl State {
                     let to = &mut actions.recipients[to];
                     let kept = if volatile { self.keep_uncongested(to) } else { to.len() };
                     self.outbox.push(&actions.bytes[frame], &to[..kept]);
+                }
+                Action::ServerSide(namespace, args) => {
+                    self.server_side.push_back((namespace, args));
                 }
             }
         }

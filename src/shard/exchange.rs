@@ -187,7 +187,8 @@ fn weight_bytes(message: &Message) -> usize {
         | Message::Moved { .. }
         | Message::PutOut { .. }
         | Message::Reply(..)
-        | Message::Request { .. } => 0,
+        | Message::Request { .. }
+        | Message::ServerSide { .. } => 0,
     }
 }
 

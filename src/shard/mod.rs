@@ -12,6 +12,7 @@
 //! Not here: streams, tasks, timers (the server), and what handlers look like
 //! (the application's side).
 
+mod attached;
 mod core;
 mod exchange;
 mod ids;
@@ -19,6 +20,7 @@ mod outbox;
 mod tickets;
 
 pub use self::core::{Closing, Core, Now, Witness};
+pub use attached::Attached;
 pub use exchange::{Exchange, mesh};
 pub use ids::Ids;
 pub use outbox::Outbox;
