@@ -19,6 +19,7 @@
 mod args;
 mod decoder;
 pub mod json;
+pub mod msgpack;
 mod packet;
 
 pub use args::Args;
