@@ -1,6 +1,8 @@
 //! What a server is to be like.
 
 use std::fmt;
+use std::num::NonZero;
+use std::thread;
 use std::time::Duration;
 
 use crate::hub::Limits;
@@ -12,6 +14,8 @@ pub struct Config {
     pub limits: Limits,
     /// The path that Socket.IO is served under, with both slashes.
     pub path: String,
+    /// Threads that share the connections; by default one for each core.
+    pub shards: usize,
     /// Bytes that may wait for a peer that does not read; one more and it is closed.
     pub outbound_bytes_max: usize,
     /// Events of one connection that may wait for handlers; from there on it is not read.
@@ -30,6 +34,7 @@ impl Default for Config {
         Self {
             limits: Limits::default(),
             path: "/socket.io/".to_owned(),
+            shards: thread::available_parallelism().map_or(1, NonZero::get),
             outbound_bytes_max: 4 << 20,
             events_waiting_max: 1024,
             close_timeout: Duration::from_secs(2),
