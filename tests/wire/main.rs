@@ -18,5 +18,6 @@ mod packets;
 mod process;
 mod random;
 mod server;
+mod settings;
 mod stop;
 mod time;
