@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use parlor::hub::{
-    Action, Actions, Broadcast, ConnId, Event, Hub, NamespaceId, Notification,
+    Action, Actions, Broadcast, ConnId, Event, Hub, NamespaceId, Notification, Opening,
     Outcome as HubOutcome, Payload, SocketId, Target as HubTarget, Ticket,
 };
 use parlor::room::{IdSource, JoinError, Sid};
@@ -220,7 +220,7 @@ impl System {
                 let index = (0..).find(is_free).expect("more indices than clients");
                 self.generation += 1;
                 let conn = ConnId { index, generation: self.generation };
-                self.hub.open(conn, self.now, &mut self.actions);
+                self.hub.open(conn, Opening::default(), self.now, &mut self.actions);
                 self.conns[client] = Some(conn);
                 conn
             }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::handler::{Admission, Io, Run};
-use super::{Ack, Socket};
+use super::{Ack, RawConnection, Socket};
 use crate::hub::{ConnId, Event, NamespaceId, Notification, Reason, SocketId};
 use crate::room::Sid;
 use crate::shard::Core;
@@ -95,10 +95,9 @@ impl Lane {
                     Ok(Poll::Pending) => return progress,
                     Ok(Poll::Ready(())) => {}
                     Err(_) => {
-                        tracing::error!(
-                            namespace = io.names()[usize::from(self.namespace.0)],
-                            "a handler panicked"
-                        );
+                        let names = io.names();
+                        let namespace = names.get(usize::from(self.namespace.0));
+                        tracing::error!(namespace, "a handler panicked");
                         let (close_code, reason) =
                             (close_code::INTERNAL_ERROR, Reason::ServerNamespaceDisconnect);
                         core.handle(Event::Close { conn, close_code, reason });
@@ -117,10 +116,9 @@ impl Lane {
 /// Begins the handler for this, if there is one.
 fn start(notification: Notification, conn: ConnId, core: &Rc<Core>, io: &Rc<Io>) -> Option<Run> {
     let handle = |id: SocketId, sid: Sid| Socket::new(Rc::clone(core), id, sid);
-    let here = io.at(notification.namespace());
     match notification {
         Notification::Connect { namespace, attempt, auth } => {
-            let Some(decide) = &here.on_admission else {
+            let Some(decide) = &io.at(namespace).on_admission else {
                 core.handle(Event::Admit { conn, namespace, attempt });
                 return None;
             };
@@ -141,16 +139,22 @@ fn start(notification: Notification, conn: ConnId, core: &Rc<Core>, io: &Rc<Io>)
             }))
         }
         Notification::Connected { socket, sid } => {
+            let here = io.at(socket.namespace);
             Some((here.on_connection.as_ref()?)(handle(socket, sid)))
         }
         Notification::Disconnected { socket, sid, reason, rooms } => {
+            let here = io.at(socket.namespace);
             Some((here.on_disconnect.as_ref()?)(handle(socket, sid), reason, rooms))
         }
         Notification::Event { socket, ack, args } => {
-            let handler = here.on_event.get(&*args.event())?;
+            let handler = io.at(socket.namespace).on_event.get(&*args.event())?;
             // A socket that has gone since has no id any more, and hears nothing.
             let sid = core.read(|hub| hub.sid(socket))?;
             Some(handler(handle(socket, sid), args, Ack::new(Rc::clone(core), socket, ack)))
+        }
+        Notification::Raw(message) => {
+            let connection = RawConnection::new(Rc::clone(core), conn);
+            Some((io.on_message.as_ref()?)(connection, message))
         }
     }
 }

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::ack::Ack;
 use super::args::FromArgs;
+use super::raw::{OnMessage, RawConnection};
 use super::socket::Socket;
-use crate::hub::Reason;
+use crate::hub::{RawMessage, Reason};
 use crate::socketio::Args;
 
 /// A handler's run.
@@ -23,9 +24,10 @@ type OnDisconnect = Box<dyn Fn(Socket, Reason, Vec<Box<str>>) -> Run>;
 pub(super) type OnEvent = Box<dyn Fn(Socket, Args<'static>, Ack) -> Run>;
 
 /// All namespaces of an application, with their handlers.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Io {
     namespaces: Vec<Namespace>,
+    pub(super) on_message: Option<OnMessage>,
 }
 
 impl Io {
@@ -33,8 +35,9 @@ impl Io {
     ///
     /// # Panics
     ///
-    /// If `name` does not begin with a slash.
+    /// If `name` does not begin with a slash, or after [`raw`](Self::raw).
     pub fn of(&mut self, name: &str) -> &mut Namespace {
+        assert!(self.on_message.is_none(), "raw Engine.IO has no namespaces");
         assert!(name.starts_with('/'), "a namespace begins with a slash: {name:?}");
         let known = self.namespaces.iter().position(|namespace| &*namespace.name == name);
         let at = known.unwrap_or_else(|| {
@@ -44,12 +47,38 @@ impl Io {
         &mut self.namespaces[at]
     }
 
+    /// Speaks Engine.IO alone, without Socket.IO on top: there are no
+    /// namespaces, and each message goes to `handler`, in order, one of a
+    /// connection at a time.
+    ///
+    /// # Panics
+    ///
+    /// If there is a namespace already.
+    pub fn raw<F: AsyncFn(RawConnection, RawMessage) + 'static>(&mut self, handler: F) {
+        assert!(self.namespaces.is_empty(), "raw Engine.IO has no namespaces");
+        let handler = Rc::new(handler);
+        self.on_message = Some(Box::new(move |connection, message| {
+            let handler = Rc::clone(&handler);
+            Box::pin(async move { handler(connection, message).await })
+        }));
+    }
+
+    pub(crate) fn is_raw(&self) -> bool {
+        self.on_message.is_some()
+    }
+
     pub(crate) fn names(&self) -> Vec<&str> {
         self.namespaces.iter().map(|namespace| &*namespace.name).collect()
     }
 
     pub(super) fn at(&self, namespace: crate::hub::NamespaceId) -> &Namespace {
         &self.namespaces[usize::from(namespace.0)]
+    }
+}
+
+impl fmt::Debug for Io {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Io").field("namespaces", &self.namespaces).finish_non_exhaustive()
     }
 }
 

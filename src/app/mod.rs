@@ -38,6 +38,7 @@ mod args;
 mod dispatch;
 mod emit;
 mod handler;
+mod raw;
 mod socket;
 
 pub use ack::{Ack, refusal};
@@ -45,4 +46,5 @@ pub use args::{FromArgs, Raw, ToArgs};
 pub(crate) use dispatch::Dispatch;
 pub use emit::{Emitter, Room};
 pub use handler::{Admission, Handler, Io, Namespace, Refusal};
+pub use raw::RawConnection;
 pub use socket::{AckError, Socket};

@@ -99,7 +99,7 @@ impl Payload {
     /// # Errors
     ///
     /// [`PayloadError`] if what follows is no packet; nothing else comes then.
-    pub fn next(&mut self) -> Result<Option<Message<'_>>, PayloadError> {
+    pub fn decode(&mut self) -> Result<Option<Message<'_>>, PayloadError> {
         loop {
             let Some(at) = self.at.take() else { return Ok(None) };
             let rest = &self.body[at..];
@@ -114,7 +114,7 @@ impl Payload {
             let next = (end < self.body.len() || is_separated).then_some(end);
             if let Some((kind, range)) = spelled {
                 let bytes = &self.body[at + range.start..at + range.end];
-                let message = decode(kind, bytes, self.format)?;
+                let message = packet(kind, bytes, self.format)?;
                 self.at = next;
                 return Ok(Some(message));
             }
@@ -201,7 +201,7 @@ fn utf16_prefix(text: &[u8], units: usize) -> Result<usize, PayloadError> {
     if at <= text.len() { Ok(at) } else { Err(PayloadError::Length) }
 }
 
-fn decode(kind: Kind, bytes: &[u8], format: Format) -> Result<Message<'_>, PayloadError> {
+fn packet(kind: Kind, bytes: &[u8], format: Format) -> Result<Message<'_>, PayloadError> {
     match (kind, bytes) {
         (Kind::Octets, [MESSAGE, data @ ..]) => Ok(Message::Binary(Cow::Borrowed(data))),
         (Kind::Octets, _) => Err(PayloadError::Binary),
@@ -225,7 +225,7 @@ fn binary(base64: &[u8]) -> Result<Message<'static>, PayloadError> {
 ///
 /// [`PayloadError::Binary`] if it says that it is binary and is not.
 pub fn decode_v3_text(text: &str) -> Result<Message<'_>, PayloadError> {
-    decode(Kind::Text, text.as_bytes(), Format::V3Text)
+    packet(Kind::Text, text.as_bytes(), Format::V3Text)
 }
 
 /// Decodes one message of revision 3 that came over WebSocket as bytes.
@@ -234,7 +234,7 @@ pub fn decode_v3_text(text: &str) -> Result<Message<'_>, PayloadError> {
 ///
 /// [`PayloadError::Binary`] if it is not a message.
 pub fn decode_v3_octets(bytes: &[u8]) -> Result<Message<'_>, PayloadError> {
-    decode(Kind::Octets, bytes, Format::V3Octets)
+    packet(Kind::Octets, bytes, Format::V3Octets)
 }
 
 /// Appends the packets of a payload to `out`, spelled as `format` says.

@@ -4,15 +4,17 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
 use super::tickets::{Tickets, Waiting};
-use super::{Ids, Outbox};
+use super::{Handshake, Ids, Outbox};
 use crate::hub::{
-    Accepted, Action, Actions, Census, ConnId, Event, Hub, Limits, Notification, Reason, SocketId,
-    Ticket,
+    Accepted, Action, Actions, Census, ConnId, Event, Hub, Limits, Notification, Opening, Reason,
+    SocketId, Ticket,
 };
+use crate::room::Sid;
 use crate::websocket;
 
 /// Hears the engine's own word for the order of each namespace.
@@ -62,6 +64,8 @@ struct Slot {
     waker: Option<Waker>,
     inbox: VecDeque<Notification>,
     closing: Option<Closing>,
+    /// How the connection began, if that is kept.
+    handshake: Option<Arc<Handshake>>,
     /// The peer does not take what is written: volatile packets are dropped.
     congested: bool,
 }
@@ -122,8 +126,14 @@ impl Core {
         (state.hub.census(), state.tickets.len())
     }
 
-    /// A connection whose transport is up; `waker` is of its task.
-    pub fn open(&self, conn: ConnId, waker: &Waker) {
+    /// A connection whose transport is up; `waker` is of its task. Returns its Engine.IO id.
+    pub fn open(
+        &self,
+        conn: ConnId,
+        opening: Opening,
+        handshake: Option<Arc<Handshake>>,
+        waker: &Waker,
+    ) -> Sid {
         let now = (self.now)();
         self.change(|state| {
             let index = conn.index as usize;
@@ -131,9 +141,9 @@ impl Core {
                 state.slots.resize_with(index + 1, Slot::default);
             }
             let (generation, waker) = (conn.generation, Some(waker.clone()));
-            state.slots[index] = Slot { generation, waker, ..Slot::default() };
-            state.hub.open(conn, now, &mut state.actions);
-        });
+            state.slots[index] = Slot { generation, waker, handshake, ..Slot::default() };
+            state.hub.open(conn, opening, now, &mut state.actions)
+        })
     }
 
     /// Frees everything of a connection whose task is about to end.
@@ -170,6 +180,11 @@ impl Core {
         self.state.borrow_mut().slot(conn)?.inbox.pop_front()
     }
 
+    /// How the connection began, if that is kept.
+    pub fn handshake(&self, conn: ConnId) -> Option<Arc<Handshake>> {
+        self.state.borrow_mut().slot(conn)?.handshake.clone()
+    }
+
     /// Whether and how the connection is to end.
     pub fn closing(&self, conn: ConnId) -> Option<Closing> {
         self.state.borrow_mut().slot(conn)?.closing
@@ -185,6 +200,15 @@ impl Core {
     /// Whether something for this connection has not been handed to its stream yet.
     pub fn has_pending(&self, conn: ConnId) -> bool {
         self.state.borrow().outbox.has_pending(conn)
+    }
+
+    /// Does what is due by time, before the timer does.
+    pub fn handle_timeout(&self) {
+        let now = (self.now)();
+        let due = self.read(|hub| hub.deadline().is_some_and(|due| due <= now));
+        if due {
+            self.change(|state| state.hub.handle_timeout(now, &mut state.actions));
+        }
     }
 
     /// Ends the tick: what is due by time, and what watchers are owed.

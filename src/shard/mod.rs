@@ -10,11 +10,13 @@
 //! (the application's side).
 
 mod core;
+mod handshake;
 mod ids;
 mod outbox;
 mod tickets;
 
 pub use self::core::{Closing, Core, Now, Witness};
+pub use handshake::Handshake;
 pub use ids::Ids;
 pub use outbox::Outbox;
 pub use tickets::Waiting;

@@ -87,9 +87,9 @@ fn padding_may_be_missing() {
 #[test]
 fn packets_before_a_bad_one_are_decoded() {
     let mut payload = Payload::new(Format::V4, b"4a\x1eb*\x1e4b".to_vec());
-    assert_eq!(payload.next(), Ok(Some(Message::Text("4a"))));
-    assert_eq!(payload.next(), Err(PayloadError::Binary));
-    assert_eq!(payload.next(), Ok(None), "nothing comes behind an error");
+    assert_eq!(payload.decode(), Ok(Some(Message::Text("4a"))));
+    assert_eq!(payload.decode(), Err(PayloadError::Binary));
+    assert_eq!(payload.decode(), Ok(None), "nothing comes behind an error");
 }
 
 proptest! {
@@ -151,7 +151,7 @@ fn message() -> impl Strategy<Value = Message<'static>> {
 fn decode_all(format: Format, body: &[u8]) -> Result<Vec<Message<'static>>, PayloadError> {
     let mut payload = Payload::new(format, body.to_vec());
     let mut messages = Vec::new();
-    while let Some(message) = payload.next()? {
+    while let Some(message) = payload.decode()? {
         messages.extend(owned(vec![message]));
     }
     Ok(messages)
