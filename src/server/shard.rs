@@ -197,10 +197,17 @@ impl<S: Stream> Shard<S> {
         // What is due is done first: who is late by a moment is late.
         self.core.handle_timeout();
         let conn = self.sids.borrow().get(&sid).copied().ok_or(Rejection::UnknownSession)?;
-        if self.core.closing(conn) == Some(Closing::Now) {
+        let mut streams = self.streams.borrow_mut();
+        // A poller may still fetch what was said before the end.
+        let is_over = match self.core.closing(conn) {
+            None => false,
+            Some(Closing::AfterFlush) => streams.polling(conn).is_none(),
+            Some(Closing::Now) => true,
+        };
+        if is_over {
             return Err(Rejection::UnknownSession);
         }
-        match self.streams.borrow_mut().wire(conn) {
+        match streams.wire(conn) {
             None => Err(Rejection::UnknownSession),
             Some(wire) if Some(wire.revision()) == revision => Ok(conn),
             Some(_) => Err(Rejection::BadRequest),
