@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use parlor::Limits;
 use parlor::hub::{
-    Action, Actions, Broadcast, ConnId, Event, Hub, NamespaceId, Notification, Payload, Place,
-    SocketId, Target, Ticket,
+    Action, Actions, Broadcast, ConnId, Event, Hub, NamespaceId, Notification, Opening, Payload,
+    Place, SocketId, Target, Ticket,
 };
 use parlor::room::ShardId;
 use parlor::shard::{Ids, Outbox};
@@ -36,7 +36,7 @@ fn hub_with_room(members: u32, now: Instant) -> (Hub, Vec<SocketId>) {
     let mut sockets = Vec::new();
     for index in 0..members {
         let conn = ConnId { index, generation: index + 1 };
-        hub.open(conn, now, &mut actions);
+        hub.open(conn, Opening::default(), now, &mut actions);
         hub.handle(Event::Text { conn, text: "40" }, now, &mut actions);
         let (namespace, attempt) = (NamespaceId(0), 1);
         actions.clear();

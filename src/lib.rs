@@ -63,8 +63,8 @@ pub mod client;
 
 pub mod chat;
 
-pub use app::{Ack, Admission, Io, Namespace, Raw, Refusal, Socket};
-pub use hub::{Accepted, Limits, Reason, Step};
+pub use app::{Ack, Admission, Io, Namespace, Raw, RawConnection, Refusal, Socket};
+pub use hub::{Accepted, Limits, RawMessage, Reason, Step};
 pub use server::{Config, ServeError, run_shard, serve};
 pub use shard::{Exchange, Witness};
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use parlor::hub::{
-    Action, Actions, Broadcast, Census, ConnId, Event, Hub, NamespaceId, Notification,
+    Action, Actions, Broadcast, Census, ConnId, Event, Hub, NamespaceId, Notification, Opening,
     Outcome as HubOutcome, Payload, Place, SocketId, Target as HubTarget, Ticket,
 };
 use parlor::room::{IdSource, JoinError, ShardId, Sid};
@@ -294,7 +294,7 @@ impl System {
                 let index = (0..).find(is_free).expect("more indices than clients");
                 self.generation += 1;
                 let conn = ConnId { index, generation: self.generation };
-                self.hubs[shard].open(conn, self.now, &mut self.actions[shard]);
+                self.hubs[shard].open(conn, Opening::default(), self.now, &mut self.actions[shard]);
                 self.conns[client] = Some(conn);
                 conn
             }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::RawConnection;
 use super::handler::Run;
 use super::io::{Admission, Io, Namespace};
 use super::listeners::{Runs, start_event};
@@ -164,23 +165,26 @@ fn poll_run(
 
 /// Begins the handlers of this, if there are any.
 fn start(notification: Notification, conn: ConnId, core: &Rc<Core>, io: &Rc<Io>) -> Runs {
-    let here = io.at(notification.namespace());
     let in_turn = match notification {
         Notification::Connect { namespace, attempt, auth } => {
-            start_admission(conn, namespace, attempt, auth.as_deref(), core, here)
+            start_admission(conn, namespace, attempt, auth.as_deref(), core, io.at(namespace))
         }
         Notification::Connected { socket, sid } => {
-            let run = here.on_connection.as_ref();
+            let run = io.at(socket.namespace).on_connection.as_ref();
             run.map(|run| run(Socket::new(Rc::clone(core), socket, sid)))
         }
         Notification::Disconnected { socket, sid, reason, rooms } => {
-            Some(start_disconnect(socket, sid, reason, rooms, core, here))
+            Some(start_disconnect(socket, sid, reason, rooms, core, io.at(socket.namespace)))
         }
         Notification::Event { socket: id, ack, args } => {
             // A socket that has gone since has no id any more, and hears nothing.
             let Some(sid) = core.read(|hub| hub.sid(id)) else { return Runs::none() };
             let socket = Socket::new(Rc::clone(core), id, sid);
-            return start_event(core, here, &socket, id, args, ack);
+            return start_event(core, io.at(id.namespace), &socket, id, args, ack);
+        }
+        Notification::Raw(message) => {
+            let connection = RawConnection::new(Rc::clone(core), conn);
+            io.on_message.as_ref().map(|run| run(connection, message))
         }
     };
     Runs { in_turn, concurrent: Vec::new() }

@@ -14,14 +14,16 @@ use super::handler::{
     Handler, OnAdmission, OnConnection, OnDisconnect, OnEvent, OnPacket, OnServerSide,
 };
 use super::outgoing::{OnOutgoing, Outgoing};
+use super::raw::{OnMessage, RawConnection};
 use super::socket::Socket;
-use crate::hub::{NamespaceId, Reason};
+use crate::hub::{NamespaceId, RawMessage, Reason};
 use crate::shard::Core;
 
 /// All namespaces of an application, with their handlers.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Io {
     namespaces: Vec<Namespace>,
+    pub(super) on_message: Option<OnMessage>,
 }
 
 impl Io {
@@ -29,8 +31,9 @@ impl Io {
     ///
     /// # Panics
     ///
-    /// If `name` does not begin with a slash.
+    /// If `name` does not begin with a slash, or after [`raw`](Self::raw).
     pub fn of(&mut self, name: &str) -> &mut Namespace {
+        assert!(self.on_message.is_none(), "raw Engine.IO has no namespaces");
         assert!(name.starts_with('/'), "a namespace begins with a slash: {name:?}");
         let known = self.namespaces.iter().position(|namespace| &*namespace.name == name);
         let at = known.unwrap_or_else(|| {
@@ -40,12 +43,33 @@ impl Io {
         &mut self.namespaces[at]
     }
 
+    /// Speaks Engine.IO alone, without Socket.IO on top: there are no
+    /// namespaces, and each message goes to `handler`, in order, one of a
+    /// connection at a time.
+    ///
+    /// # Panics
+    ///
+    /// If there is a namespace already.
+    pub fn raw<F: AsyncFn(RawConnection, RawMessage) + 'static>(&mut self, handler: F) {
+        assert!(self.namespaces.is_empty(), "raw Engine.IO has no namespaces");
+        let handler = Rc::new(handler);
+        self.on_message = Some(Box::new(move |connection, message| {
+            let handler = Rc::clone(&handler);
+            Box::pin(async move { handler(connection, message).await })
+        }));
+    }
+
+    pub(crate) fn is_raw(&self) -> bool {
+        self.on_message.is_some()
+    }
+
     pub(crate) fn names(&self) -> Vec<&str> {
         self.namespaces.iter().map(|namespace| &*namespace.name).collect()
     }
 
-    pub(super) fn name(&self, namespace: NamespaceId) -> &str {
-        &self.at(namespace).name
+    /// The name of a namespace; none without Socket.IO.
+    pub(super) fn name(&self, namespace: NamespaceId) -> Option<&str> {
+        self.namespaces.get(usize::from(namespace.0)).map(|namespace| &*namespace.name)
     }
 
     pub(super) fn at(&self, namespace: NamespaceId) -> &Namespace {
@@ -76,6 +100,12 @@ impl Io {
                 }
             }
         }
+    }
+}
+
+impl fmt::Debug for Io {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Io").field("namespaces", &self.namespaces).finish_non_exhaustive()
     }
 }
 

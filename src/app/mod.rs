@@ -41,6 +41,7 @@ mod handler;
 mod io;
 mod listeners;
 mod outgoing;
+mod raw;
 mod socket;
 
 pub use ack::{Ack, refusal};
@@ -49,4 +50,5 @@ pub(crate) use dispatch::Dispatch;
 pub use emit::{Emitter, RemoteSocket, Unanswered};
 pub use handler::Handler;
 pub use io::{Admission, Io, Namespace, Refusal};
+pub use raw::RawConnection;
 pub use socket::{AckError, Socket, ToSocket};

@@ -7,9 +7,19 @@
 //!    +------------- pong ----------+
 //! ```
 //!
+//! With revision 3 it is the client that pings, and every packet of it is a
+//! sign of life:
+//!
+//! ```text
+//!            deadline: Dead
+//!   Silent --------------------> gone
+//!     ^  |
+//!     +--+ packet
+//! ```
+//!
 //! # Spec
 //!
-//! Engine.IO protocol v4, "Heartbeat".
+//! Engine.IO protocol v4, "Heartbeat"; v3, "Timeouts".
 
 use std::time::{Duration, Instant};
 
@@ -38,6 +48,8 @@ enum State {
     AwaitPong(Instant),
     /// The peer is known to be alive; the next ping is due at this instant.
     Idle(Instant),
+    /// The peer pings by itself; without a packet it is dead at this instant.
+    Silent(Instant),
 }
 
 impl Heartbeat {
@@ -46,10 +58,16 @@ impl Heartbeat {
         Self { state: State::Idle(now + interval) }
     }
 
+    /// The heartbeat of a session that begins at `now`, whose client pings;
+    /// it may be silent for `silence_max`.
+    pub fn of_pinging_client(now: Instant, silence_max: Duration) -> Self {
+        Self { state: State::Silent(now + silence_max) }
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout) next.
     pub fn deadline(&self) -> Instant {
         match self.state {
-            State::AwaitPong(at) | State::Idle(at) => at,
+            State::AwaitPong(at) | State::Idle(at) | State::Silent(at) => at,
         }
     }
 
@@ -62,7 +80,7 @@ impl Heartbeat {
             return None;
         }
         Some(match self.state {
-            State::AwaitPong(_) => Beat::Dead,
+            State::AwaitPong(_) | State::Silent(_) => Beat::Dead,
             State::Idle(_) => {
                 self.state = State::AwaitPong(now + timeout);
                 Beat::Ping
@@ -75,7 +93,15 @@ impl Heartbeat {
     pub fn handle_pong(&mut self, now: Instant, interval: Duration) {
         match self.state {
             State::AwaitPong(_) => self.state = State::Idle(now + interval),
-            State::Idle(_) => {}
+            State::Idle(_) | State::Silent(_) => {}
+        }
+    }
+
+    /// Notes a packet of a client that pings.
+    pub fn handle_packet(&mut self, now: Instant, silence_max: Duration) {
+        match self.state {
+            State::Silent(_) => self.state = State::Silent(now + silence_max),
+            State::AwaitPong(_) | State::Idle(_) => {}
         }
     }
 }
@@ -131,6 +157,16 @@ mod tests {
         assert_eq!(heartbeat.handle_timeout(at(100), TIMEOUT), Some(Beat::Ping));
         assert_eq!(heartbeat.handle_timeout(at(100), TIMEOUT), None);
         assert_eq!(heartbeat.deadline(), at(120));
+    }
+
+    #[test]
+    fn client_that_pings_is_dead_after_a_silence_and_every_packet_breaks_it() {
+        let at = timeline();
+        let mut heartbeat = Heartbeat::of_pinging_client(at(0), INTERVAL + TIMEOUT);
+        assert_eq!(heartbeat.deadline(), at(45));
+        heartbeat.handle_packet(at(44), INTERVAL + TIMEOUT);
+        assert_eq!(heartbeat.handle_timeout(at(88), TIMEOUT), None);
+        assert_eq!(heartbeat.handle_timeout(at(89), TIMEOUT), Some(Beat::Dead));
     }
 
     fn timeline() -> impl Fn(u64) -> Instant {

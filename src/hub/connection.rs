@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::{ConnId, NamespaceId};
-use crate::engineio::Heartbeat;
+use super::{ConnId, NamespaceId, Opening};
+use crate::engineio::{Heartbeat, Revision};
 use crate::room::SocketKey;
 use crate::socketio;
 
@@ -11,6 +11,9 @@ use crate::socketio;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) id: ConnId,
+    pub(super) revision: Revision,
+    /// Its messages are the application's own, not Socket.IO's.
+    pub(super) is_raw: bool,
     pub(super) phase: Phase,
     pub(super) heartbeat: Heartbeat,
     pub(super) decoder: socketio::Decoder,
@@ -49,10 +52,17 @@ pub(super) enum Membership {
 }
 
 impl Connection {
-    pub(super) fn new(id: ConnId, connect_by: Instant, heartbeat: Heartbeat) -> Self {
+    pub(super) fn new(
+        id: ConnId,
+        opening: Opening,
+        connect_by: Instant,
+        heartbeat: Heartbeat,
+    ) -> Self {
         Self {
             id,
-            phase: Phase::Fresh(connect_by),
+            revision: opening.revision,
+            is_raw: opening.is_raw,
+            phase: if opening.is_raw { Phase::Live } else { Phase::Fresh(connect_by) },
             heartbeat,
             decoder: socketio::Decoder::new(),
             memberships: Vec::new(),

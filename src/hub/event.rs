@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::exchange::{Message, Reply};
+use crate::engineio::Revision;
 use crate::room::{JoinError, ShardId, Sid, SocketKey};
 use crate::socketio::Args;
 
@@ -15,6 +16,24 @@ pub struct ConnId {
     pub index: u32,
     /// Counts the connections of the shard.
     pub generation: u32,
+}
+
+/// How a connection begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// Which revision of Engine.IO the client speaks.
+    pub revision: Revision,
+    /// Whether the client may go over to a WebSocket.
+    pub may_upgrade: bool,
+    /// Whether its messages are the application's own, not Socket.IO's.
+    pub is_raw: bool,
+}
+
+impl Default for Opening {
+    /// As a WebSocket of today's clients.
+    fn default() -> Self {
+        Self { revision: Revision::V4, may_upgrade: false, is_raw: false }
+    }
 }
 
 /// Names one namespace of the server, in the order of registration.
@@ -417,13 +436,24 @@ pub enum Notification {
         /// Name and arguments.
         args: Args<'static>,
     },
+    /// A message of a connection that does not speak Socket.IO.
+    Raw(RawMessage),
+}
+
+/// A message as Engine.IO carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RawMessage {
+    /// Bytes.
+    Binary(Bytes),
+    /// Text.
+    Text(Box<str>),
 }
 
 impl Notification {
     /// The socket that is concerned, if there is one yet.
     pub fn socket(&self) -> Option<SocketId> {
         match self {
-            Self::Connect { .. } => None,
+            Self::Connect { .. } | Self::Raw(_) => None,
             Self::Connected { socket, .. }
             | Self::Disconnected { socket, .. }
             | Self::Event { socket, .. } => Some(*socket),
@@ -437,6 +467,8 @@ impl Notification {
             Self::Connected { socket, .. }
             | Self::Disconnected { socket, .. }
             | Self::Event { socket, .. } => socket.namespace,
+            // There are no namespaces then, and all messages wait in one line.
+            Self::Raw(_) => NamespaceId(0),
         }
     }
 }

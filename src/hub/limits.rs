@@ -42,6 +42,11 @@ impl Limits {
     /// Depth of nested JSON, as deep as serde_json goes.
     pub const JSON_DEPTH_MAX: u32 = 128;
 
+    /// How long a client that pings by itself may be silent.
+    pub(super) fn silence_max(&self) -> Duration {
+        self.ping_interval + self.ping_timeout
+    }
+
     /// What the packet decoder needs to know.
     pub(super) fn socketio(&self) -> crate::socketio::Limits {
         crate::socketio::Limits {

@@ -28,7 +28,8 @@
 //!
 //! # Spec
 //!
-//! Socket.IO protocol v5, Engine.IO protocol v4.
+//! Socket.IO protocol v5, Engine.IO protocol v4; for old clients Socket.IO
+//! protocol v4 over Engine.IO protocol v3.
 
 mod command;
 mod connection;
@@ -37,6 +38,7 @@ pub mod exchange;
 mod hold;
 mod limits;
 mod namespace;
+mod old;
 mod order;
 mod packet;
 
@@ -46,14 +48,14 @@ use std::time::Instant;
 
 use connection::{Connection, Membership, Phase};
 pub use event::{
-    Accepted, Action, Actions, Broadcast, ConnId, Event, Found, NamespaceId, Notification, Outcome,
-    Payload, Reason, SocketId, Step, Target, Ticket,
+    Accepted, Action, Actions, Broadcast, ConnId, Event, Found, NamespaceId, Notification, Opening,
+    Outcome, Payload, RawMessage, Reason, SocketId, Step, Target, Ticket,
 };
 use hold::Homes;
 pub use limits::Limits;
 use namespace::Namespace;
 
-use crate::engineio::{Beat, Heartbeat, Open};
+use crate::engineio::{Beat, Heartbeat, Open, Revision};
 use crate::room::{Change, IdSource, ShardId, Sid, SocketKey};
 use crate::websocket::close_code;
 
@@ -146,12 +148,18 @@ impl Hub {
         self.context = socket;
     }
 
-    /// A connection whose transport is up: says hello to it.
+    /// A connection whose transport is up: says hello to it. Returns its Engine.IO id.
     ///
     /// # Panics
     ///
     /// If the place that `conn` names has not been given back by [`remove`](Self::remove).
-    pub fn open(&mut self, conn: ConnId, now: Instant, actions: &mut Actions) {
+    pub fn open(
+        &mut self,
+        conn: ConnId,
+        opening: Opening,
+        now: Instant,
+        actions: &mut Actions,
+    ) -> Sid {
         let index = conn.index as usize;
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
@@ -160,19 +168,27 @@ impl Hub {
             self.connections[index].is_none(),
             "the place of an open connection is not given away"
         );
-        let heartbeat = Heartbeat::new(now, self.limits.ping_interval);
-        self.connections[index] =
-            Some(Connection::new(conn, now + self.limits.connect_timeout, heartbeat));
+        let heartbeat = match opening.revision {
+            Revision::V3 => Heartbeat::of_pinging_client(now, self.limits.silence_max()),
+            Revision::V4 => Heartbeat::new(now, self.limits.ping_interval),
+        };
+        let connect_by = now + self.limits.connect_timeout;
+        self.connections[index] = Some(Connection::new(conn, opening, connect_by, heartbeat));
         self.open_count += 1;
         self.schedule(conn, None);
+        let sid = self.ids.sid();
         let open = Open {
-            sid: self.ids.sid().as_str().to_owned(),
-            upgrades: Vec::new(),
+            sid: sid.as_str().to_owned(),
+            upgrades: if opening.may_upgrade { vec!["websocket".to_owned()] } else { Vec::new() },
             ping_interval: self.limits.ping_interval,
             ping_timeout: self.limits.ping_timeout,
             max_payload: self.limits.max_payload,
         };
         actions.send_text(&["0", &open.encode()], [conn], false);
+        if opening.revision == Revision::V3 && !opening.is_raw {
+            self.connect_to_root(conn, actions);
+        }
+        sid
     }
 
     /// Applies one event and appends what it causes to `actions`.
@@ -185,7 +201,7 @@ impl Hub {
             Event::Admit { conn, namespace, attempt } => {
                 self.admit(conn, namespace, attempt, actions)
             }
-            Event::Binary { conn, bytes } => self.binary(conn, bytes, actions),
+            Event::Binary { conn, bytes } => self.binary(conn, bytes, now, actions),
             Event::Broadcast(broadcast) => self.broadcast(broadcast, actions),
             Event::Disconnect { socket, close } => self.put_out(socket, close, actions),
             Event::DisconnectSockets { namespace, target, close } => {

@@ -1,30 +1,43 @@
 //! What peers send: packets to rooms and application.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use super::exchange::{Reply, Request};
 use super::namespace::Awaiter;
+use super::old::{name, query_auth};
 use super::{
     Action, Actions, ConnId, Hub, Membership, NamespaceId, Notification, Outcome, Payload, Phase,
-    Reason, SocketId, Step,
+    RawMessage, Reason, SocketId, Step,
 };
-use crate::engineio;
+use crate::engineio::{self, Revision};
 use crate::socketio::{self, Args, Incoming, Kind};
 use crate::websocket::{Opcode, close_code, encode};
 
 /// Whether a packet was in order; if not, its sender is closed.
-type Legal = Result<(), Illegal>;
+pub(super) type Legal = Result<(), Illegal>;
 
 /// The peer broke the protocol.
-struct Illegal;
+pub(super) struct Illegal;
 
 impl Hub {
     pub(super) fn text(&mut self, conn: ConnId, text: &str, now: Instant, actions: &mut Actions) {
         let limits = self.limits.socketio();
+        self.note_sign_of_life(conn, now);
         let Some(connection) = self.open_connection(conn) else { return };
+        let (revision, is_raw) = (connection.revision, connection.is_raw);
         let packet = match engineio::Packet::decode(text) {
+            Ok(engineio::Packet::Message(text)) if is_raw => {
+                let message = RawMessage::Text(text.into());
+                return actions.list.push(Action::Notify(conn, Notification::Raw(message)));
+            }
             Ok(engineio::Packet::Message(text)) => connection.decoder.text(text, &limits),
-            Ok(engineio::Packet::Pong("")) => return self.pong(conn, now),
+            Ok(engineio::Packet::Ping(data)) if revision == Revision::V3 => {
+                return actions.send_text(&["3", data], [conn], false);
+            }
+            Ok(engineio::Packet::Pong("")) if revision == Revision::V4 => {
+                return self.pong(conn, now);
+            }
             Ok(engineio::Packet::Close) => {
                 return self.end(
                     conn,
@@ -45,9 +58,20 @@ impl Hub {
         self.incoming(conn, packet, actions);
     }
 
-    pub(super) fn binary(&mut self, conn: ConnId, bytes: &[u8], actions: &mut Actions) {
+    pub(super) fn binary(
+        &mut self,
+        conn: ConnId,
+        bytes: &[u8],
+        now: Instant,
+        actions: &mut Actions,
+    ) {
         let limits = self.limits.socketio();
+        self.note_sign_of_life(conn, now);
         let Some(connection) = self.open_connection(conn) else { return };
+        if connection.is_raw {
+            let message = RawMessage::Binary(bytes::Bytes::copy_from_slice(bytes));
+            return actions.list.push(Action::Notify(conn, Notification::Raw(message)));
+        }
         let packet = connection.decoder.binary(bytes, &limits);
         self.incoming(conn, packet, actions);
     }
@@ -87,7 +111,10 @@ impl Hub {
         let (sid, conn) = (entering.sid, entering.conn);
         let connection = self.open_connection(conn).expect("a socket's connection is open");
         connection.set(namespace, Some(Membership::Joined(key)));
-        let reply = format!(r#"{{"sid":"{sid}"}}"#);
+        let reply = match self.revision(conn) {
+            Revision::V3 => String::new(),
+            Revision::V4 => format!(r#"{{"sid":"{sid}"}}"#),
+        };
         actions.send_packet(Kind::Connect, &self.at(namespace).name, &reply, conn);
         actions.list.push(Action::Notify(conn, Notification::Connected { socket, sid }));
     }
@@ -102,7 +129,8 @@ impl Hub {
     ) {
         if self.is_asked(conn, namespace, attempt) {
             self.open_connection(conn).expect("it asked").set(namespace, None);
-            actions.send_packet(Kind::ConnectError, &self.at(namespace).name, json, conn);
+            let json = self.refusal_for(conn, json);
+            actions.send_packet(Kind::ConnectError, &self.at(namespace).name, &json, conn);
         }
     }
 
@@ -126,6 +154,7 @@ impl Hub {
         packet: Result<Option<Incoming<'_>>, socketio::DecodeError>,
         actions: &mut Actions,
     ) {
+        let revision = self.revision(conn);
         let legal = match packet {
             Ok(None) => Ok(()),
             Err(socketio::DecodeError::TooLong { .. }) => {
@@ -137,14 +166,17 @@ impl Hub {
                 );
             }
             Ok(Some(Incoming::Ack { namespace, id, args })) => {
-                self.acked(conn, &namespace, id, args, actions)
+                self.acked(conn, name(revision, &namespace), id, args, actions)
             }
             Ok(Some(Incoming::Connect { namespace, data })) => {
-                self.connect(conn, &namespace, data.as_deref(), actions)
+                let auth = query_auth(revision, &namespace).or_else(|| data.map(Cow::into_owned));
+                self.connect(conn, name(revision, &namespace), auth.as_deref(), actions)
             }
-            Ok(Some(Incoming::Disconnect { namespace })) => self.left(conn, &namespace, actions),
+            Ok(Some(Incoming::Disconnect { namespace })) => {
+                self.left(conn, name(revision, &namespace), actions)
+            }
             Ok(Some(Incoming::Event { namespace, id, args })) => {
-                self.event(conn, &namespace, id, args, actions)
+                self.event(conn, name(revision, &namespace), id, args, actions)
             }
             Ok(Some(Incoming::ConnectError { .. })) | Err(_) => Err(Illegal),
         };
@@ -153,7 +185,7 @@ impl Hub {
         }
     }
 
-    fn connect(
+    pub(super) fn connect(
         &mut self,
         conn: ConnId,
         name: &str,
@@ -161,12 +193,8 @@ impl Hub {
         actions: &mut Actions,
     ) -> Legal {
         let Some(namespace) = self.namespace(name) else {
-            actions.send_packet(
-                Kind::ConnectError,
-                name,
-                r#"{"message":"Invalid namespace"}"#,
-                conn,
-            );
+            let json = self.refusal_for(conn, r#"{"message":"Invalid namespace"}"#);
+            actions.send_packet(Kind::ConnectError, name, &json, conn);
             return Ok(());
         };
         let max = self.limits.namespaces_per_connection_max;

@@ -35,7 +35,7 @@ impl World {
 
     fn open(&mut self, index: u32) -> ConnId {
         let conn = ConnId { index, generation: index + 1 };
-        self.hub.open(conn, self.now, &mut self.actions);
+        self.hub.open(conn, Opening::default(), self.now, &mut self.actions);
         conn
     }
 

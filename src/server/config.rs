@@ -1,7 +1,7 @@
 //! What a server is to be like.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::hub::Limits;
 
@@ -18,6 +18,22 @@ pub struct Config {
     pub events_waiting_max: usize,
     /// How long a closing connection may take to accept what is pending.
     pub close_timeout: Duration,
+    /// Whether clients of Socket.IO 2 (Engine.IO protocol v3) are served too.
+    pub allow_eio3: bool,
+    /// Which other sites' pages may use long-polling; none, if not set.
+    pub cors: Option<Cors>,
+    /// A cookie with the Engine.IO id, for load balancers; none, if not set.
+    pub cookie: Option<Cookie>,
+    /// Whether answers to polls are compressed for who accepts it, from 1 KiB on.
+    pub http_compression: bool,
+    /// How long an HTTP connection may be idle between two requests.
+    pub keep_alive_timeout: Duration,
+    /// How long a WebSocket may take to become the transport of a polling session.
+    pub upgrade_timeout: Duration,
+    /// Whether the request that a connection began with is kept for the application.
+    pub keep_handshake: bool,
+    /// Tells the time of day, for handshakes.
+    pub time_of_day: fn() -> SystemTime,
     /// What ids are made from. The default is fresh from the operating system;
     /// who sets it in production makes its sessions guessable.
     pub seed: [u8; 32],
@@ -33,7 +49,79 @@ impl Default for Config {
             outbound_bytes_max: 4 << 20,
             events_waiting_max: 1024,
             close_timeout: Duration::from_secs(2),
+            allow_eio3: false,
+            cors: None,
+            cookie: None,
+            http_compression: true,
+            keep_alive_timeout: Duration::from_secs(20),
+            upgrade_timeout: Duration::from_secs(10),
+            keep_handshake: true,
+            time_of_day,
             seed,
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a simulation sets a clock of its own")]
+fn time_of_day() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Which pages of other sites may speak to the server over HTTP.
+///
+/// Browsers do not ask for WebSockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors {
+    /// From where.
+    pub origins: Origins,
+    /// Whether they may send cookies; not allowed to [`Origins::Any`].
+    pub credentials: bool,
+}
+
+/// The sites that pages may come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origins {
+    /// All of them.
+    Any,
+    /// These alone, each written as browsers do: `https://chat.example.com`.
+    These(Vec<String>),
+}
+
+/// A cookie with the Engine.IO id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cookie {
+    /// Its name.
+    pub name: String,
+    /// The path that it is sent for.
+    pub path: String,
+    /// Whether scripts of the page can not read it.
+    pub http_only: bool,
+    /// When it is sent along with requests of other sites' pages.
+    pub same_site: SameSite,
+    /// How long it is kept; for the browser's session, if not set.
+    pub max_age: Option<Duration>,
+}
+
+/// When a cookie is sent along with requests of other sites' pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// When such a page links here.
+    Lax,
+    /// Always; over TLS only.
+    None,
+    /// Never.
+    Strict,
+}
+
+impl Default for Cookie {
+    /// As Node's servers have it.
+    fn default() -> Self {
+        Self {
+            name: "io".to_owned(),
+            path: "/".to_owned(),
+            http_only: true,
+            same_site: SameSite::Lax,
+            max_age: None,
         }
     }
 }

@@ -1,52 +1,61 @@
-//! One connection's task: it reads, and runs the handlers of what it read.
+//! One connection's task: from the first byte to what it turns out to be.
+//!
+//! ```text
+//!  accept --> head --+-- WebSocket, no sid --> session's task (here, in place)
+//!                    +-- WebSocket, sid -----> probe of a polling session
+//!                    +-- anything else ------> HTTP (hyper), until it ends, or
+//!                                              asks for a WebSocket after all
+//! ```
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::Poll;
 
-use tokio::time::Sleep;
-
-use super::handshake::handshake;
-use super::shard::Shard;
-use crate::app::Dispatch;
-use crate::hub::{ConnId, Event, Reason};
+use super::handshake::{Accepted, accept, keep};
+use super::http::run_http;
+use super::rejection::Rejection;
+use super::session::{SessionTask, poll_drain};
+use super::shard::{Newborn, Shard};
+use super::streams::Written;
+use super::upgrade::adopt;
+use super::wire::Wire;
+use crate::hub::{ConnId, Opening};
 use crate::net::Stream;
-use crate::shard::Closing;
-use crate::websocket::{Decoder, Message, Opcode, Role, close_code, encode};
-
-/// Reads of one turn before others get theirs.
-const READS_PER_TURN: usize = 16;
+use crate::shard::Handshake;
+use crate::websocket::{
+    REQUEST_BYTES_MAX, Request, close_code, decode_request, encode_accept, encode_close,
+};
 
 /// Runs one connection from its first byte to its last handler.
-pub(super) async fn run_connection<S: Stream>(shard: Rc<Shard<S>>, conn: ConnId) {
-    let place = Place { shard: Rc::clone(&shard), conn };
-    // Boxed, since it is large and soon over.
-    let limit = shard.config.limits.connect_timeout;
-    match Box::pin(tokio::time::timeout(limit, handshake(&shard, conn))).await {
-        Ok(Ok(Some(unread))) => {
-            let mut connection = Connection {
-                shard,
-                conn,
-                decoder: Decoder::new(Role::Server),
-                dispatch: Dispatch::default(),
-                unread,
-                ending: Ending::Not,
-            };
-            poll_fn(|cx| {
-                connection.open(cx);
-                Poll::Ready(())
-            })
-            .await;
-            poll_fn(|cx| connection.poll(cx)).await;
-        }
-        Ok(Ok(None)) => {
-            let mut end = Box::pin(linger(&shard, conn));
-            end.as_mut().await;
-        }
-        Ok(Err(_)) | Err(_) => {}
+pub(super) async fn run_connection<S: Stream>(
+    shard: Rc<Shard<S>>,
+    conn: ConnId,
+    address: SocketAddr,
+) {
+    let mut place = Place { shard: Rc::clone(&shard), conn };
+    // Boxed, since it is large and, for a WebSocket, soon over.
+    let begun = Box::pin(begin(&shard, &mut place.conn, address)).await;
+    if let Some(Begun { wire, unread }) = begun {
+        let mut session = SessionTask::of_websocket(shard, place.conn, wire, unread);
+        poll_fn(|cx| session.poll(cx)).await;
     }
-    place.shard.release(conn);
+    place.shard.release(place.conn);
+}
+
+/// Runs a session that began with long-polling, whatever connections carry it.
+pub(super) async fn run_polling_session<S: Stream>(shard: Rc<Shard<S>>, newborn: Newborn) {
+    let Newborn { conn, sid } = newborn;
+    let place = PolledPlace { place: Place { shard: Rc::clone(&shard), conn }, sid };
+    let wire = shard.streams.borrow_mut().polling(conn).map(|here| here.wire());
+    if let Some(wire) = wire {
+        let mut session = SessionTask::of_polling(shard, conn, wire);
+        poll_fn(|cx| session.poll(cx)).await;
+    }
+    place.place.shard.release(conn);
+    place.place.shard.sids.borrow_mut().remove(&sid);
 }
 
 /// A connection's place in the shard, given back even if its task panics.
@@ -66,237 +75,186 @@ impl<S: Stream> Drop for Place<S> {
     }
 }
 
-struct Connection<S: Stream> {
-    shard: Rc<Shard<S>>,
-    conn: ConnId,
-    decoder: Decoder,
-    dispatch: Dispatch,
-    /// What came behind the HTTP request in the same read.
+/// The same, with the id by which requests find the session.
+struct PolledPlace<S: Stream> {
+    place: Place<S>,
+    sid: crate::room::Sid,
+}
+
+impl<S: Stream> Drop for PolledPlace<S> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.place.shard.sids.borrow_mut().remove(&self.sid);
+        }
+    }
+}
+
+/// A session that has begun with a WebSocket.
+struct Begun {
+    wire: Wire,
     unread: Vec<u8>,
-    ending: Ending,
 }
 
-/// How far the end of a connection has come.
-///
-/// ```text
-/// Not --close--> Flushing --all written--> Draining --peer closed--> Over
-///  |                |                         |                      ^
-///  +--close now-----+--------- close_timeout -+----------------------+
-/// ```
-enum Ending {
-    Not,
-    /// What is pending is on its way.
-    Flushing(Pin<Box<Sleep>>),
-    /// Everything is written and the write side closed; what the peer still
-    /// says is thrown away, so that the kernel does not answer it with a reset
-    /// that would destroy what the peer has not read yet.
-    Draining(Pin<Box<Sleep>>),
-    /// The stream is closed; handlers may still run.
-    Over,
-}
-
-impl<S: Stream> Connection<S> {
-    fn open(&mut self, cx: &mut Context<'_>) {
-        self.shard.streams.borrow_mut().set_waker(self.conn, cx.waker());
-        self.shard.core.open(self.conn, cx.waker());
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.shard.streams.borrow_mut().set_waker(self.conn, cx.waker());
-        self.shard.core.set_waker(self.conn, cx.waker());
-        let mut unread = std::mem::take(&mut self.unread);
-        self.receive(cx, &mut unread);
-        for _ in 0..READS_PER_TURN {
-            self.dispatch.poll(cx, self.conn, &self.shard.core, &self.shard.io);
-            if let Some(closing) = self.shard.core.closing(self.conn) {
-                return self.poll_end(cx, closing);
-            }
-            self.write_backlog(cx);
-            if self.dispatch.waiting() >= self.shard.config.events_waiting_max {
-                if self.shard.core.read(|hub| hub.awaits_ack(self.conn)) {
-                    // A handler waits for an answer that would never be read.
-                    let (close_code, reason) = (close_code::POLICY_VIOLATION, Reason::EventFlood);
-                    self.shard.core.handle(Event::Close { conn: self.conn, close_code, reason });
-                    continue;
-                }
-                // Not read until handlers have caught up; they wake this task.
-                return Poll::Pending;
-            }
-            if self.shard.core.poll_budget(cx).is_pending() {
-                // Too much of this shard is under way on others; its end wakes this task.
-                return Poll::Pending;
-            }
-            if self.read(cx).is_pending() {
-                return Poll::Pending;
-            }
+/// Serves a connection until it is a session of its own, or over. `conn` is
+/// where its stream lies, if it does.
+async fn begin<S: Stream>(
+    shard: &Rc<Shard<S>>,
+    conn: &mut ConnId,
+    address: SocketAddr,
+) -> Option<Begun> {
+    let limit = shard.config.limits.connect_timeout;
+    let head = tokio::time::timeout(limit, read_head(shard, *conn)).await.ok()?.ok()?;
+    match head {
+        Head::Http(read) => {
+            let stream = shard.streams.borrow_mut().take(*conn)?;
+            let upgraded = run_http(shard, stream, read, address).await?;
+            *conn = shard.streams.borrow_mut().insert(upgraded.stream);
+            begin_websocket(shard, *conn, upgraded.accepted, upgraded.handshake, upgraded.unread)
+                .await
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Reads once, and handles all that came.
-    fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut buffer = self.shard.take_buffer();
-        let read = self.shard.streams.borrow_mut().poll_read(self.conn, cx, &mut buffer);
-        let gone = |reason| self.shard.core.handle(Event::Gone { conn: self.conn, reason });
-        match &read {
-            Poll::Pending => {}
-            Poll::Ready(Ok(0)) => gone(Reason::TransportClose),
-            Poll::Ready(Ok(count)) => self.receive(cx, &mut buffer[..*count]),
-            Poll::Ready(Err(_)) => gone(Reason::TransportError),
+        Head::Refused(rejection) => {
+            let mut response = Vec::new();
+            rejection.encode(&mut response);
+            say_goodbye(shard, *conn, &response).await;
+            None
         }
-        *self.shard.buffer.borrow_mut() = buffer;
-        read.map(drop)
-    }
-
-    /// Handles bytes from the peer, message by message, each with its handlers
-    /// as far as they go: an event that was sent before a disconnect is
-    /// handled before it.
-    fn receive(&mut self, cx: &mut Context<'_>, mut bytes: &mut [u8]) {
-        let max = self.shard.config.limits.max_payload;
-        while self.shard.core.closing(self.conn).is_none() {
-            let taken = match self.decoder.decode(bytes, max) {
-                // All is taken, also when nothing was left: the decoder has
-                // freed what the last message lay in.
-                Ok((_, None)) => return,
-                Ok((taken, Some(message))) => {
-                    handle(&self.shard, self.conn, message);
-                    taken
-                }
-                Err(error) => {
-                    let (close_code, reason) = (error.close_code(), Reason::ParseError);
-                    self.shard.core.handle(Event::Close { conn: self.conn, close_code, reason });
-                    return;
+        Head::WebSocket(request, unread) => {
+            let accepted = match accept(shard, &request) {
+                Ok(accepted) => accepted,
+                Err(rejection) => {
+                    let mut response = Vec::new();
+                    rejection.encode(&mut response);
+                    say_goodbye(shard, *conn, &response).await;
+                    return None;
                 }
             };
-            bytes = &mut bytes[taken..];
-            self.dispatch.poll(cx, self.conn, &self.shard.core, &self.shard.io);
-        }
-    }
-
-    fn write_backlog(&mut self, cx: &mut Context<'_>) {
-        let mut streams = self.shard.streams.borrow_mut();
-        if !streams.has_backlog(self.conn) {
-            return;
-        }
-        let written = streams.poll_backlog(self.conn, cx);
-        drop(streams);
-        match written {
-            Poll::Pending => {}
-            Poll::Ready(Ok(())) => self.shard.core.set_congested(self.conn, false),
-            Poll::Ready(Err(_)) => {
-                self.shard
-                    .core
-                    .handle(Event::Gone { conn: self.conn, reason: Reason::TransportError });
-            }
-        }
-    }
-
-    /// Ends the stream, then waits for the handlers that still run.
-    fn poll_end(&mut self, cx: &mut Context<'_>, closing: Closing) -> Poll<()> {
-        if matches!(self.ending, Ending::Not) {
-            let timeout = self.shard.config.close_timeout;
-            self.ending = match closing {
-                Closing::Now => Ending::Over,
-                Closing::AfterFlush => Ending::Flushing(Box::pin(tokio::time::sleep(timeout))),
-            };
-            if closing == Closing::Now {
-                self.shard.streams.borrow_mut().close(self.conn);
-            }
-        }
-        while !matches!(self.ending, Ending::Over) {
-            let step = self.poll_ending(cx);
-            if step.is_pending() && !self.is_late(cx) {
-                return Poll::Pending;
-            }
-            self.ending = match std::mem::replace(&mut self.ending, Ending::Over) {
-                Ending::Flushing(timeout) if step.is_ready() => Ending::Draining(timeout),
-                Ending::Flushing(_) | Ending::Draining(_) | Ending::Not | Ending::Over => {
-                    Ending::Over
-                }
-            };
-            if matches!(self.ending, Ending::Over) {
-                self.shard.streams.borrow_mut().close(self.conn);
-            }
-        }
-        self.dispatch.poll(cx, self.conn, &self.shard.core, &self.shard.io);
-        if self.dispatch.is_idle() { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    /// One step of the end; ready when it is done (or pointless).
-    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &self.ending {
-            Ending::Flushing(_) => {
-                if self.shard.core.has_pending(self.conn) {
-                    // The ticker will write it, and may find the stream full;
-                    // it runs behind this task.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                let mut streams = self.shard.streams.borrow_mut();
-                let _ = ready!(streams.poll_backlog(self.conn, cx));
-                streams.poll_shutdown(self.conn, cx).map(|_| ())
-            }
-            Ending::Draining(_) => poll_drain(&self.shard, self.conn, cx),
-            Ending::Not | Ending::Over => Poll::Ready(()),
-        }
-    }
-
-    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
-        match &mut self.ending {
-            Ending::Flushing(timeout) | Ending::Draining(timeout) => {
-                timeout.as_mut().poll(cx).is_ready()
-            }
-            Ending::Not | Ending::Over => true,
+            let mut response = Vec::new();
+            encode_accept(&accepted.key, &mut response);
+            let written = tokio::time::timeout(limit, write_all(shard, *conn, &response)).await;
+            written.ok()?.ok()?;
+            let handshake = accepted
+                .sid
+                .is_none()
+                .then(|| keep(shard, address, accepted.wire.revision(), "websocket", &request));
+            begin_websocket(shard, *conn, accepted, handshake.flatten(), unread).await
         }
     }
 }
 
-/// Hands one WebSocket message to who it is for.
-fn handle<S: Stream>(shard: &Shard<S>, conn: ConnId, message: Message<'_>) {
-    match message {
-        Message::Binary(bytes) => shard.core.handle(Event::Binary { conn, bytes }),
-        Message::Close(_) => {
-            let (close_code, reason) = (close_code::NORMAL_CLOSURE, Reason::TransportClose);
-            shard.core.handle(Event::Close { conn, close_code, reason });
+/// Makes a stream whose handshake is done a session, or the probe of one.
+async fn begin_websocket<S: Stream>(
+    shard: &Rc<Shard<S>>,
+    conn: ConnId,
+    accepted: Accepted,
+    handshake: Option<Arc<Handshake>>,
+    unread: Vec<u8>,
+) -> Option<Begun> {
+    let Accepted { wire, sid, .. } = accepted;
+    let Some(sid) = sid else {
+        shard.streams.borrow_mut().set_wire(conn, wire);
+        poll_fn(|cx| {
+            shard.streams.borrow_mut().set_waker(conn, cx.waker());
+            let (revision, is_raw) = (wire.revision(), shard.io.is_raw());
+            let opening = Opening { revision, may_upgrade: false, is_raw };
+            // Nobody can name this session: its id is for the client's log alone.
+            let _sid = shard.core.open(conn, opening, handshake.clone(), cx.waker());
+            Poll::Ready(())
+        })
+        .await;
+        return Some(Begun { wire, unread });
+    };
+    let stream = shard.streams.borrow_mut().take(conn)?;
+    if let Err(stream) = adopt(shard, sid, wire.revision(), stream, unread) {
+        let conn = shard.streams.borrow_mut().insert(stream);
+        let mut frame = Vec::new();
+        encode_close(close_code::NORMAL_CLOSURE, None, &mut frame);
+        say_goodbye(shard, conn, &frame).await;
+        shard.streams.borrow_mut().remove(conn);
+    }
+    None
+}
+
+/// What a connection turns out to be.
+enum Head {
+    /// HTTP; all that was read of it.
+    Http(Vec<u8>),
+    /// Not even that.
+    Refused(Rejection),
+    /// A request for a WebSocket, on our path, and what came behind it.
+    WebSocket(Request, Vec<u8>),
+}
+
+async fn read_head<S: Stream>(shard: &Shard<S>, conn: ConnId) -> io::Result<Head> {
+    let mut head = Vec::new();
+    loop {
+        match decode_request(&head) {
+            Ok(Some((request, length))) if is_ours(shard, &request) => {
+                head.drain(..length);
+                return Ok(Head::WebSocket(request, head));
+            }
+            Ok(Some(_)) => return Ok(Head::Http(head)),
+            Err(error) => return Ok(Head::Refused(Rejection::from(&error))),
+            Ok(None) if head.len() >= REQUEST_BYTES_MAX => {
+                return Ok(Head::Refused(Rejection::Status(431)));
+            }
+            Ok(None) => read_some(shard, conn, &mut head).await?,
         }
-        Message::Ping(payload) => {
-            let mut frame = Vec::new();
-            encode(Opcode::Pong, &[payload], None, &mut frame);
-            shard.core.send_frame(conn, &frame);
-        }
-        Message::Pong(_) => {}
-        Message::Text(text) => shard.core.handle(Event::Text { conn, text }),
     }
 }
 
-/// Throws away what the peer still says; ready at its end.
-fn poll_drain<S: Stream>(shard: &Shard<S>, conn: ConnId, cx: &mut Context<'_>) -> Poll<()> {
-    let mut buffer = shard.take_buffer();
-    let mut end = Poll::Pending;
-    for turn in 0..=READS_PER_TURN {
-        if turn == READS_PER_TURN {
-            cx.waker().wake_by_ref();
-            break;
+/// Whether this asks for a WebSocket of ours, well or badly.
+fn is_ours<S: Stream>(shard: &Shard<S>, request: &Request) -> bool {
+    shard.config.is_path(&request.path) && request.asks_for_websocket()
+}
+
+async fn read_some<S: Stream>(
+    shard: &Shard<S>,
+    conn: ConnId,
+    head: &mut Vec<u8>,
+) -> io::Result<()> {
+    poll_fn(|cx| {
+        let mut buffer = shard.take_buffer();
+        // Never more than the bound beyond the bound.
+        let space = &mut buffer[..REQUEST_BYTES_MAX];
+        let read = shard.streams.borrow_mut().poll_read(conn, cx, space);
+        if let Poll::Ready(Ok(count)) = read {
+            head.extend_from_slice(&buffer[..count]);
         }
-        match shard.streams.borrow_mut().poll_read(conn, cx, &mut buffer) {
-            Poll::Pending => break,
-            Poll::Ready(Ok(count)) if count > 0 => {}
-            Poll::Ready(Ok(_) | Err(_)) => {
-                end = Poll::Ready(());
-                break;
+        *shard.buffer.borrow_mut() = buffer;
+        read.map(|read| match read? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        })
+    })
+    .await
+}
+
+async fn write_all<S: Stream>(shard: &Shard<S>, conn: ConnId, bytes: &[u8]) -> io::Result<()> {
+    let mut begun = false;
+    poll_fn(|cx| {
+        let mut streams = shard.streams.borrow_mut();
+        streams.set_waker(conn, cx.waker());
+        if !begun {
+            begun = true;
+            match streams.write(conn, bytes) {
+                Written::All => return Poll::Ready(Ok(())),
+                Written::Failed => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+                Written::Some(_) => {}
             }
         }
-    }
-    *shard.buffer.borrow_mut() = buffer;
-    end
+        streams.poll_backlog(conn, cx)
+    })
+    .await
 }
 
-/// Closes the write side and waits, not for long, until the peer has closed too.
-async fn linger<S: Stream>(shard: &Shard<S>, conn: ConnId) {
+/// Writes the last bytes, closes the write side, and waits, not for long, until
+/// the peer has closed too.
+async fn say_goodbye<S: Stream>(shard: &Shard<S>, conn: ConnId, bytes: &[u8]) {
     let closed = async {
-        let _ = poll_fn(|cx| shard.streams.borrow_mut().poll_shutdown(conn, cx)).await;
+        write_all(shard, conn, bytes).await?;
+        poll_fn(|cx| shard.streams.borrow_mut().poll_shutdown(conn, cx)).await?;
         poll_fn(|cx| poll_drain(shard, conn, cx)).await;
+        io::Result::Ok(())
     };
     let _ = tokio::time::timeout(shard.config.close_timeout, closed).await;
 }

@@ -21,12 +21,22 @@
 
 mod config;
 mod connection;
+mod cookie;
+mod cors;
+mod encoding;
 mod handshake;
+mod http;
+mod http_stream;
+mod polling;
+mod rejection;
 mod serve;
+mod session;
 mod shard;
 mod streams;
 mod ticker;
+mod upgrade;
+mod wire;
 
-pub use config::Config;
+pub use config::{Config, Cookie, Cors, Origins, SameSite};
 pub use serve::{ServeError, serve};
 pub use shard::run_shard;

@@ -1,6 +1,7 @@
 //! One shard's whole life.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -9,16 +10,20 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::Config;
-use super::connection::run_connection;
+use super::connection::{run_connection, run_polling_session};
+use super::rejection::Rejection;
 use super::streams::Streams;
 use super::ticker::run_ticker;
 use crate::app::Io;
+use crate::engineio::Revision;
 use crate::hub::{ConnId, Event, Reason};
 use crate::net::{Listener, Stream};
-use crate::shard::{Core, Exchange, Witness};
+use crate::room::Sid;
+use crate::shard::{Closing, Core, Exchange, Witness};
 use crate::websocket::close_code;
 
 /// Bytes of the buffer that all reads of a shard go through.
@@ -33,9 +38,25 @@ pub(super) struct Shard<S: Stream> {
     pub(super) io: Rc<Io>,
     pub(super) config: Config,
     pub(super) streams: RefCell<Streams<S>>,
+    /// The sessions that began with long-polling, by the id that their requests carry.
+    pub(super) sids: RefCell<BTreeMap<Sid, ConnId>>,
+    /// Sessions that began with long-polling, and whose tasks are to be started.
+    pub(super) newborns: mpsc::Sender<Newborn>,
+    /// Whether HTTP connections are to end with their next answer.
+    pub(super) stopping: watch::Sender<bool>,
     /// Taken by whoever reads, for the time of one poll.
     pub(super) buffer: RefCell<Box<[u8]>>,
 }
+
+/// A session that has begun with long-polling.
+#[derive(Debug)]
+pub(super) struct Newborn {
+    pub(super) conn: ConnId,
+    pub(super) sid: Sid,
+}
+
+/// Sessions that may wait for their tasks to be started.
+const NEWBORNS_MAX: usize = 64;
 
 /// Runs one shard until `shutdown` resolves and its connections are closed.
 ///
@@ -54,7 +75,8 @@ pub async fn run_shard<L: Listener>(
     app: impl FnOnce(&mut Io),
     shutdown: impl Future<Output = ()>,
 ) {
-    let shard = Rc::new(Shard::new(exchange, config, witness, app));
+    let (shard, newborns) = Shard::new(exchange, config, witness, app);
+    let shard = Rc::new(shard);
     // Declared before the tasks, hence dropped after them.
     let _closer = CloseInOrder(Rc::clone(&shard));
     let mut ticker = JoinSet::new();
@@ -62,7 +84,7 @@ pub async fn run_shard<L: Listener>(
     let mut other_shards = JoinSet::new();
     other_shards.spawn_local(run_exchange(Rc::clone(&shard)));
     let mut connections = JoinSet::new();
-    run_accept(listener, &shard, &mut connections, shutdown).await;
+    run_accept(listener, newborns, &shard, &mut connections, shutdown).await;
     close_all(&shard, &mut connections).await;
     finish(&shard).await;
 }
@@ -87,17 +109,22 @@ async fn finish<S: Stream>(shard: &Shard<S>) {
 /// Accepts until told to stop; the listener is closed then.
 async fn run_accept<L: Listener>(
     mut listener: L,
+    mut newborns: mpsc::Receiver<Newborn>,
     shard: &Rc<Shard<L::Io>>,
     connections: &mut JoinSet<()>,
     shutdown: impl Future<Output = ()>,
 ) {
     let mut shutdown = pin!(shutdown);
     loop {
-        // The end comes first, then the ended (they free memory), then the new.
+        // The end comes first, then the ended (they free memory), then the new;
+        // of these first the sessions, since their clients were answered already.
         tokio::select! {
             biased;
             () = &mut shutdown => return,
             Some(ended) = connections.join_next() => report(ended),
+            Some(newborn) = newborns.recv() => {
+                connections.spawn_local(run_polling_session(Rc::clone(shard), newborn));
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => start(shard, connections, stream, address),
                 Err(error) => {
@@ -119,7 +146,7 @@ fn start<S: Stream>(
 ) {
     let conn = shard.streams.borrow_mut().insert(stream);
     tracing::debug!(%address, conn = conn.generation, "accepted");
-    connections.spawn_local(run_connection(Rc::clone(shard), conn));
+    connections.spawn_local(run_connection(Rc::clone(shard), conn, address));
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -132,6 +159,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
 
 /// Tells everybody to go, and waits until they have, but not for long.
 async fn close_all<S: Stream>(shard: &Rc<Shard<S>>, connections: &mut JoinSet<()>) {
+    shard.stopping.send_replace(true);
     for conn in shard.core.read(|hub| hub.connections()) {
         let (close_code, reason) = (close_code::GOING_AWAY, Reason::ServerShuttingDown);
         shard.core.handle(Event::Close { conn, close_code, reason });
@@ -159,24 +187,56 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 }
 
 impl<S: Stream> Shard<S> {
+    /// A shard, and what it is asked to start.
     pub(super) fn new(
         exchange: Exchange,
         config: Config,
         witness: Option<Witness>,
         app: impl FnOnce(&mut Io),
-    ) -> Self {
+    ) -> (Self, mpsc::Receiver<Newborn>) {
         let mut io = Io::default();
         app(&mut io);
         let now = || tokio::time::Instant::now().into_std();
         let (limits, seed) = (config.limits.clone(), config.seed);
         let core = Core::new(exchange, limits, &io.names(), seed, now, witness);
         io.attach(&core);
-        Self {
+        let (newborns, births) = mpsc::channel(NEWBORNS_MAX);
+        let shard = Self {
             core,
             io: Rc::new(io),
             config,
             streams: RefCell::new(Streams::new()),
+            sids: RefCell::default(),
+            newborns,
+            stopping: watch::Sender::new(false),
             buffer: RefCell::default(),
+        };
+        (shard, births)
+    }
+
+    /// The session with this id, for a client that speaks this revision.
+    pub(super) fn session(
+        &self,
+        sid: Sid,
+        revision: Option<Revision>,
+    ) -> Result<ConnId, Rejection> {
+        // What is due is done first: who is late by a moment is late.
+        self.core.handle_timeout();
+        let conn = self.sids.borrow().get(&sid).copied().ok_or(Rejection::UnknownSession)?;
+        let mut streams = self.streams.borrow_mut();
+        // A poller may still fetch what was said before the end.
+        let is_over = match self.core.closing(conn) {
+            None => false,
+            Some(Closing::AfterFlush) => streams.polling(conn).is_none(),
+            Some(Closing::Now) => true,
+        };
+        if is_over {
+            return Err(Rejection::UnknownSession);
+        }
+        match streams.wire(conn) {
+            None => Err(Rejection::UnknownSession),
+            Some(wire) if Some(wire.revision()) == revision => Ok(conn),
+            Some(_) => Err(Rejection::BadRequest),
         }
     }
 

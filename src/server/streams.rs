@@ -1,10 +1,14 @@
-//! The streams of a shard, in one slab.
+//! The sessions of a shard and their streams, in one slab.
 //!
-//! A stream lies here for its whole life. Its task polls reads and the ticker
-//! polls writes, each borrowing it for that one poll; nothing else runs
+//! A place is named by a [`ConnId`]. It holds a stream (of a session whose
+//! transport is a WebSocket, or of a connection that has not said yet what it
+//! is to be), or a session that is served by long-polling, until an upgrade
+//! moves a stream there. A session's task polls reads and the ticker polls
+//! writes, each borrowing the stream for that one poll; nothing else runs
 //! meanwhile. When the shard ends, they are closed in the order of their
 //! places, whatever the tasks do.
 //!
+//! Streams that carry HTTP requests are not here; each belongs to its task.
 //! A place outlives its stream: handlers may still run when the stream has been
 //! closed, and what is meant for their connection must not reach a successor.
 
@@ -14,6 +18,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncWrite, ReadBuf};
 
+use super::polling::Polling;
+use super::wire::Wire;
 use crate::hub::ConnId;
 use crate::net::Stream;
 
@@ -28,12 +34,21 @@ pub(super) struct Streams<S> {
 #[derive(Debug)]
 struct Entry<S> {
     generation: u32,
-    /// None once it has been closed.
-    stream: Option<S>,
+    wire: Wire,
+    link: Link<S>,
     /// Of the connection's task; polls of the stream register it, whoever polls.
     waker: Waker,
     /// What the peer did not take yet; exists only as long as there is something.
     backlog: Option<Box<Backlog>>,
+}
+
+/// What carries a session.
+#[derive(Debug)]
+enum Link<S> {
+    /// Ended; only the place is still taken.
+    Closed,
+    Polling(Box<Polling>),
+    Stream(S),
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +75,16 @@ impl<S: Stream> Streams<S> {
 
     /// Keeps a stream and names its connection.
     pub(super) fn insert(&mut self, stream: S) -> ConnId {
+        self.insert_link(Link::Stream(stream), Wire::V4)
+    }
+
+    /// Keeps a session that is served by long-polling, and names it.
+    pub(super) fn insert_polling(&mut self, polling: Polling) -> ConnId {
+        let wire = polling.wire();
+        self.insert_link(Link::Polling(Box::new(polling)), wire)
+    }
+
+    fn insert_link(&mut self, link: Link<S>, wire: Wire) -> ConnId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
             u32::try_from(self.entries.len() - 1)
@@ -70,29 +95,80 @@ impl<S: Stream> Streams<S> {
             .checked_add(1)
             .expect("a shard does not see 2^32 connections in its life");
         let (generation, waker) = (self.generations, Waker::noop().clone());
-        let stream = Some(stream);
-        self.entries[index as usize] = Some(Entry { generation, stream, waker, backlog: None });
+        self.entries[index as usize] = Some(Entry { generation, wire, link, waker, backlog: None });
         ConnId { index, generation }
     }
 
-    /// Closes a stream; its place stays taken.
+    /// Closes a stream, or ends a polling session; its place stays taken.
     pub(super) fn close(&mut self, conn: ConnId) {
         if let Some(entry) = self.entry(conn) {
-            entry.stream = None;
+            let link = std::mem::replace(&mut entry.link, Link::Closed);
             entry.backlog = None;
+            drop(link);
         }
     }
 
-    /// Closes a stream and frees its place.
+    /// Closes a stream, or ends a polling session, and frees its place.
     pub(super) fn remove(&mut self, conn: ConnId) {
-        if self.entry(conn).is_some() {
-            self.entries[conn.index as usize] = None;
-            self.free.push(conn.index);
-            if self.free.len() == self.entries.len() {
-                self.entries = Vec::new();
-                self.free = Vec::new();
-            }
+        drop(self.take_entry(conn));
+    }
+
+    /// Takes a stream away, to carry something else, and frees its place.
+    pub(super) fn take(&mut self, conn: ConnId) -> Option<S> {
+        match self.take_entry(conn)?.link {
+            Link::Closed | Link::Polling(_) => None,
+            Link::Stream(stream) => Some(stream),
         }
+    }
+
+    /// Makes the stream at `from` the transport of the polling session at
+    /// `conn`, with what waits for the peer; returns what had been there.
+    pub(super) fn adopt(&mut self, conn: ConnId, from: ConnId) -> Option<Box<Polling>> {
+        let Entry { link, waker, backlog, .. } = self.take_entry(from)?;
+        let entry = self.entry(conn)?;
+        (entry.waker, entry.backlog) = (waker, backlog);
+        match std::mem::replace(&mut entry.link, link) {
+            Link::Polling(polling) => Some(polling),
+            Link::Closed | Link::Stream(_) => None,
+        }
+    }
+
+    /// The session at this place, if it is served by long-polling.
+    pub(super) fn polling(&mut self, conn: ConnId) -> Option<&mut Polling> {
+        match &mut self.entry(conn)?.link {
+            Link::Polling(polling) => Some(polling),
+            Link::Closed | Link::Stream(_) => None,
+        }
+    }
+
+    /// How this session's packets are spelled.
+    pub(super) fn wire(&mut self, conn: ConnId) -> Option<Wire> {
+        self.entry(conn).map(|entry| entry.wire)
+    }
+
+    /// How this session's packets are spelled from now on.
+    pub(super) fn set_wire(&mut self, conn: ConnId, wire: Wire) {
+        if let Some(entry) = self.entry(conn) {
+            entry.wire = wire;
+        }
+    }
+
+    /// Wakes the session's task.
+    pub(super) fn wake(&mut self, conn: ConnId) {
+        if let Some(entry) = self.entry(conn) {
+            entry.waker.wake_by_ref();
+        }
+    }
+
+    fn take_entry(&mut self, conn: ConnId) -> Option<Entry<S>> {
+        self.entry(conn)?;
+        let taken = self.entries[conn.index as usize].take();
+        self.free.push(conn.index);
+        if self.free.len() == self.entries.len() {
+            self.entries = Vec::new();
+            self.free = Vec::new();
+        }
+        taken
     }
 
     /// Closes all streams, in the order of their places.
@@ -118,22 +194,33 @@ impl<S: Stream> Streams<S> {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let stream = self.entry(conn).and_then(|entry| entry.stream.as_mut());
-        let Some(stream) = stream else { return Poll::Ready(Ok(0)) };
+        let Some(entry) = self.entry(conn) else { return Poll::Ready(Ok(0)) };
+        let stream = match &mut entry.link {
+            Link::Closed => return Poll::Ready(Ok(0)),
+            Link::Polling(_) => return Poll::Pending,
+            Link::Stream(stream) => stream,
+        };
         let mut buffer = ReadBuf::new(buffer);
         let read = Pin::new(stream).poll_read(cx, &mut buffer);
         read.map_ok(|()| buffer.filled().len())
     }
 
-    /// Writes `bytes` behind what waits already; keeps what the stream does not take.
+    /// Sends `bytes` (whole frames, as within the engine) behind what waits
+    /// already; keeps what the stream does not take, or no poll has asked for.
     pub(super) fn write(&mut self, conn: ConnId, bytes: &[u8]) -> Written {
         let Some(entry) = self.entry(conn) else { return Written::All };
+        let Entry { link, waker, wire, .. } = entry;
+        let stream = match link {
+            Link::Closed => return Written::All,
+            Link::Polling(polling) => return polling.push(bytes),
+            Link::Stream(stream) => stream,
+        };
+        let bytes = &*wire.frames(bytes);
         if let Some(backlog) = &mut entry.backlog {
             // A new frame must not overtake what waits.
             backlog.bytes.extend_from_slice(bytes);
             return Written::Some(backlog.bytes.len() - backlog.written);
         }
-        let Entry { stream: Some(stream), waker, .. } = entry else { return Written::All };
         let mut cx = Context::from_waker(waker);
         let mut written = 0;
         match write_and_flush(stream, &mut cx, bytes, &mut written) {
@@ -154,9 +241,8 @@ impl<S: Stream> Streams<S> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         let Some(entry) = self.entry(conn) else { return Poll::Ready(Ok(())) };
-        let (Some(stream), Some(backlog)) = (&mut entry.stream, &mut entry.backlog) else {
-            return Poll::Ready(Ok(()));
-        };
+        let Some(backlog) = &mut entry.backlog else { return Poll::Ready(Ok(())) };
+        let Link::Stream(stream) = &mut entry.link else { return Poll::Ready(Ok(())) };
         let result = write_and_flush(stream, cx, &backlog.bytes, &mut backlog.written);
         if result.is_ready() {
             entry.backlog = None;
@@ -178,8 +264,8 @@ impl<S: Stream> Streams<S> {
         conn: ConnId,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let stream = self.entry(conn).and_then(|entry| entry.stream.as_mut());
-        let Some(stream) = stream else { return Poll::Ready(Ok(())) };
+        let Some(entry) = self.entry(conn) else { return Poll::Ready(Ok(())) };
+        let Link::Stream(stream) = &mut entry.link else { return Poll::Ready(Ok(())) };
         Pin::new(stream).poll_shutdown(cx)
     }
 

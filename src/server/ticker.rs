@@ -108,6 +108,7 @@ mod tests {
     use tokio::task::{LocalSet, spawn_local, yield_now};
 
     use super::*;
+    use crate::hub::Opening;
     use crate::server::Config;
     use crate::shard::Exchange;
 
@@ -116,13 +117,14 @@ mod tests {
         connections: usize,
         buffer_bytes: usize,
     ) -> (Rc<Shard<DuplexStream>>, Vec<ConnId>, Vec<DuplexStream>) {
-        let shard = Rc::new(Shard::new(Exchange::alone(), Config::default(), None, |_| {}));
+        let shard = Shard::new(Exchange::alone(), Config::default(), None, |_| {});
+        let shard = Rc::new(shard.0);
         spawn_local(run_ticker(Rc::clone(&shard)));
         let (mut conns, mut peers) = (Vec::new(), Vec::new());
         for _ in 0..connections {
             let (stream, peer) = duplex(buffer_bytes);
             let conn = shard.streams.borrow_mut().insert(stream);
-            shard.core.open(conn, Waker::noop());
+            shard.core.open(conn, Opening::default(), None, Waker::noop());
             conns.push(conn);
             peers.push(peer);
         }

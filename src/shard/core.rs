@@ -10,12 +10,12 @@ use std::time::Instant;
 
 use super::exchange::{Content, Envelope, Inbox, Links, Permit};
 use super::tickets::{Tickets, Waiting};
-use super::{Attached, Exchange, Ids, Outbox};
+use super::{Attached, Exchange, Handshake, Ids, Outbox};
 use crate::hub::{
     Accepted, Action, Actions, Census, ConnId, Event, Hub, Limits, NamespaceId, Notification,
-    Reason, SocketId, Ticket,
+    Opening, Reason, SocketId, Ticket,
 };
-use crate::room::ShardId;
+use crate::room::{ShardId, Sid};
 use crate::socketio::Args;
 use crate::websocket;
 
@@ -81,6 +81,8 @@ struct Slot {
     waker: Option<Waker>,
     inbox: VecDeque<Notification>,
     closing: Option<Closing>,
+    /// How the connection began, if that is kept.
+    handshake: Option<Arc<Handshake>>,
     /// The peer does not take what is written: volatile packets are dropped.
     congested: bool,
 }
@@ -245,8 +247,14 @@ impl Core {
         (state.hub.census(), state.tickets.len())
     }
 
-    /// A connection whose transport is up; `waker` is of its task.
-    pub fn open(&self, conn: ConnId, waker: &Waker) {
+    /// A connection whose transport is up; `waker` is of its task. Returns its Engine.IO id.
+    pub fn open(
+        &self,
+        conn: ConnId,
+        opening: Opening,
+        handshake: Option<Arc<Handshake>>,
+        waker: &Waker,
+    ) -> Sid {
         let now = (self.now)();
         self.change(|state| {
             let index = conn.index as usize;
@@ -254,9 +262,9 @@ impl Core {
                 state.slots.resize_with(index + 1, Slot::default);
             }
             let (generation, waker) = (conn.generation, Some(waker.clone()));
-            state.slots[index] = Slot { generation, waker, ..Slot::default() };
-            state.hub.open(conn, now, &mut state.actions);
-        });
+            state.slots[index] = Slot { generation, waker, handshake, ..Slot::default() };
+            state.hub.open(conn, opening, now, &mut state.actions)
+        })
     }
 
     /// Frees everything of a connection whose task is about to end.
@@ -293,6 +301,11 @@ impl Core {
         self.state.borrow_mut().slot(conn)?.inbox.pop_front()
     }
 
+    /// How the connection began, if that is kept.
+    pub fn handshake(&self, conn: ConnId) -> Option<Arc<Handshake>> {
+        self.state.borrow_mut().slot(conn)?.handshake.clone()
+    }
+
     /// Whether and how the connection is to end.
     pub fn closing(&self, conn: ConnId) -> Option<Closing> {
         self.state.borrow_mut().slot(conn)?.closing
@@ -308,6 +321,15 @@ impl Core {
     /// Whether something for this connection has not been handed to its stream yet.
     pub fn has_pending(&self, conn: ConnId) -> bool {
         self.state.borrow().outbox.has_pending(conn)
+    }
+
+    /// Does what is due by time, before the timer does.
+    pub fn handle_timeout(&self) {
+        let now = (self.now)();
+        let due = self.read(|hub| hub.deadline().is_some_and(|due| due <= now));
+        if due {
+            self.change(|state| state.hub.handle_timeout(now, &mut state.actions));
+        }
     }
 
     /// Ends the tick: what is due by time, and what watchers are owed.

@@ -15,6 +15,7 @@
 mod attached;
 mod core;
 mod exchange;
+mod handshake;
 mod ids;
 mod outbox;
 mod tickets;
@@ -22,6 +23,7 @@ mod tickets;
 pub use self::core::{Closing, Core, Now, Witness};
 pub use attached::Attached;
 pub use exchange::{Exchange, mesh};
+pub use handshake::Handshake;
 pub use ids::Ids;
 pub use outbox::Outbox;
 pub use tickets::{Replies, Waiting};

@@ -170,6 +170,26 @@ pub fn encode_close(code: u16, mask: Option<[u8; 4]>, out: &mut Vec<u8>) {
     encode(Opcode::Close, &[&code.to_be_bytes()], mask, out);
 }
 
+/// The frames in `bytes`, which a server has encoded whole and without a mask:
+/// what each carries, and its payload.
+///
+/// # Panics
+///
+/// If they are no such frames: they are ours, and never a peer's.
+pub fn frames(mut bytes: &[u8]) -> impl Iterator<Item = (Opcode, &[u8])> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let header = Header::decode(bytes, Role::Client).ok().flatten();
+        let (header, at) = header.expect("whole frames were encoded here");
+        let end = header.end_of_whole_message(at, bytes.len()).expect("each is a message");
+        let payload = &bytes[at..end];
+        bytes = &bytes[end..];
+        Some((header.opcode, payload))
+    })
+}
+
 impl Opcode {
     pub(super) fn is_control(self) -> bool {
         self as u8 >= 8
@@ -294,6 +314,22 @@ mod tests {
         let mut out = Vec::new();
         encode_close(1002, None, &mut out);
         assert_eq!(out, [0x88, 2, 0x03, 0xea]);
+    }
+
+    #[test]
+    fn frames_are_found_again() {
+        let mut out = Vec::new();
+        let long = vec![7; 70_000];
+        encode(Opcode::Text, &[b"4a"], None, &mut out);
+        encode(Opcode::Binary, &[&long], None, &mut out);
+        encode_close(1000, None, &mut out);
+        let found: Vec<_> = frames(&out).collect();
+        let close = &[0x03, 0xe8][..];
+        assert_eq!(
+            found,
+            [(Opcode::Text, &b"4a"[..]), (Opcode::Binary, &long), (Opcode::Close, close)]
+        );
+        assert_eq!(frames(&[]).next(), None);
     }
 
     #[test]

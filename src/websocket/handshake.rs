@@ -93,6 +93,8 @@ impl HandshakeError {
 pub struct Request {
     /// The method, as sent.
     pub method: String,
+    /// The target, as sent.
+    pub target: String,
     /// The target up to the question mark, as sent.
     pub path: String,
     /// The pairs of the query, decoded, in the order sent.
@@ -127,7 +129,7 @@ impl Request {
         if self.method != "GET" || self.minor_version != 1 {
             return Err(HandshakeError::Method);
         }
-        if !has_token(self.headers("upgrade"), "websocket") {
+        if !self.asks_for_websocket() {
             return Err(HandshakeError::Header("Upgrade"));
         }
         if !has_token(self.headers("connection"), "upgrade") {
@@ -145,6 +147,11 @@ impl Request {
             (Some(key), None) if decodes_to_key(key) => Ok(key),
             _ => Err(HandshakeError::Header("Sec-WebSocket-Key")),
         }
+    }
+
+    /// Whether it asks for a WebSocket, well or badly.
+    pub fn asks_for_websocket(&self) -> bool {
+        has_token(self.headers("upgrade"), "websocket")
     }
 
     fn headers<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
@@ -167,6 +174,7 @@ pub fn decode_request(bytes: &[u8]) -> Result<Option<(Request, usize)>, Handshak
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let request = Request {
         method: request.method.expect(complete).to_owned(),
+        target: target.to_owned(),
         path: path.to_owned(),
         query: decode_query(query),
         headers: owned_headers(request.headers),
@@ -265,7 +273,12 @@ pub fn decode_accept(bytes: &[u8], key: [u8; 16]) -> Result<Option<usize>, Hands
     Ok(Some(head_len))
 }
 
-fn accept_key(key: &str) -> String {
+/// What a server answers to a handshake with this key.
+///
+/// # Spec
+///
+/// RFC 6455, section 4.2.2.
+pub fn accept_key(key: &str) -> String {
     BASE64.encode(Sha1::new_with_prefix(key).chain_update(ACCEPT_SUFFIX).finalize())
 }
 
@@ -307,7 +320,8 @@ fn has_token<'a>(mut lists: impl Iterator<Item = &'a str>, token: &str) -> bool 
     lists.any(|list| list.split(',').any(|item| item.trim().eq_ignore_ascii_case(token)))
 }
 
-fn decode_query(query: &str) -> Vec<(String, String)> {
+/// The pairs of a query (what stands behind the question mark), decoded, in the order given.
+pub fn decode_query(query: &str) -> Vec<(String, String)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let decoded = |pair: &str| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

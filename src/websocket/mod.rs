@@ -23,8 +23,8 @@ mod handshake;
 mod mask;
 
 pub use decoder::{Decoder, FRAGMENTS_MAX, Message};
-pub use frame::{FrameError, Opcode, Role, encode, encode_close};
+pub use frame::{FrameError, Opcode, Role, encode, encode_close, frames};
 pub use handshake::{
-    HEADERS_MAX, HandshakeError, REQUEST_BYTES_MAX, Request, decode_accept, decode_request,
-    encode_accept, encode_request,
+    HEADERS_MAX, HandshakeError, REQUEST_BYTES_MAX, Request, accept_key, decode_accept,
+    decode_query, decode_request, encode_accept, encode_request,
 };

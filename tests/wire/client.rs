@@ -43,8 +43,21 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     /// Everything up to the empty line.
     pub(crate) head: String,
-    /// What came after it before the stream ended.
-    pub(crate) body: String,
+    /// As much as the head says; else all that came before the stream ended.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    /// The body, which must be text.
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the body is text")
+    }
+
+    /// The value of a header, whose name is given in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|line| line.0.eq_ignore_ascii_case(name)).map(|line| line.1)
+    }
 }
 
 /// One connection.
@@ -133,14 +146,21 @@ impl Wire {
         text
     }
 
-    /// An answer to what was sent as HTTP, up to the end of the stream.
+    /// An answer to what was sent as HTTP.
     pub(crate) fn response(&mut self) -> Response {
         let head = self.head();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.unwrap_or_else(|| panic!("a status line: {head}"));
-        while self.read_more() {}
-        let body = String::from_utf8(std::mem::take(&mut self.unread)).expect("the body is text");
-        Response { status, head, body }
+        let mut response = Response { status, head, body: Vec::new() };
+        let length: Option<usize> =
+            response.header("content-length").map(|length| length.parse().expect("a length"));
+        // These have no body and say nothing of it.
+        let length = length.or_else(|| matches!(status, 101 | 204).then_some(0));
+        while length.is_none_or(|length| self.unread.len() < length) && self.read_more() {}
+        let length = length.unwrap_or(self.unread.len());
+        assert!(self.unread.len() >= length, "the stream ended inside the body");
+        response.body = self.unread.drain(..length).collect();
+        response
     }
 
     /// Reads until the stream ends, and returns whatever came.

@@ -111,7 +111,7 @@ fn upgrade_with(name: &str, line: &str) -> String {
     format!("GET {TARGET} HTTP/1.1\r\n{}\r\n", headers.concat())
 }
 
-/// As Node answers them (npm socket.io 4.8, transports: websocket).
+/// As Node answers them (npm socket.io 4.8).
 #[test]
 fn wrong_requests_get_the_errors_of_a_node_server() {
     let server = Server::start(&[]);
@@ -125,10 +125,15 @@ fn wrong_requests_get_the_errors_of_a_node_server() {
         ("GET /socket.io/", "Host: h\r\n", unknown),
         ("GET /socket.io/?EIO=4", &upgrade, unknown),
         ("GET /socket.io/?EIO=4&transport=", &upgrade, unknown),
-        ("GET /socket.io/?EIO=4&transport=polling", "Host: h\r\n", unknown),
         ("GET /socket.io/?EIO=4&transport=Websocket", &upgrade, unknown),
         ("GET /socket.io/?EIO=4&transport=__proto__", &upgrade, unknown),
-        ("PUT /socket.io/?EIO=4&transport=polling", "Host: h\r\n", unknown),
+        ("PUT /socket.io/?EIO=4&transport=polling", "Host: h\r\n", method),
+        ("POST /socket.io/?EIO=4&transport=polling", "Host: h\r\n", method),
+        ("GET /socket.io/?EIO=4&transport=polling&sid=unknown", "Host: h\r\n", session),
+        ("POST /socket.io/?EIO=4&transport=polling&sid=unknown", "Host: h\r\n", session),
+        ("GET /socket.io/?transport=polling", "Host: h\r\n", version),
+        ("GET /socket.io/?EIO=3&transport=polling", "Host: h\r\n", version),
+        ("GET /socket.io/?EIO=4&transport=polling", &upgrade, request),
         ("GET /socket.io/?EIO=4&transport=websocket&sid=unknown", &upgrade, session),
         ("GET /socket.io/?EIO=4&transport=websocket&sid=__proto__", &upgrade, session),
         ("POST /socket.io/?EIO=4&transport=websocket", "Host: h\r\n", method),
@@ -148,7 +153,7 @@ fn wrong_requests_get_the_errors_of_a_node_server() {
             "{}",
             response.head
         );
-        let body: Value = serde_json::from_str(&response.body).expect("the body is JSON");
+        let body: Value = serde_json::from_slice(&response.body).expect("the body is JSON");
         assert_eq!(body, json!({ "code": code, "message": message }), "{line}");
     }
     server.serves();

@@ -2,18 +2,24 @@
 //! application's side, a thread).
 //!
 //! Two-sided scripts over real sockets: what the server must answer, and what
-//! it must refuse and with which code. Only `application` uses the library, to
-//! have applications of its own.
+//! it must refuse and with which code. `application` and the tests of transports
+//! use the library, to have applications and configurations of their own.
 //!
 //! # Spec
 //!
-//! RFC 6455; Engine.IO protocol, revision 4; Socket.IO protocol, revision 5.
+//! RFC 6455; Engine.IO protocol, revisions 4 and 3; Socket.IO protocol, revisions
+//! 5 and 4.
 
 mod application;
 mod client;
+mod eio3;
+mod embedded;
 mod frames;
 mod handshake;
+mod http;
 mod packets;
+mod poller;
+mod polling;
 #[path = "../support/process.rs"]
 mod process;
 mod random;
@@ -21,3 +27,4 @@ mod server;
 mod settings;
 mod stop;
 mod time;
+mod upgrade;

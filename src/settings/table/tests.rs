@@ -124,8 +124,22 @@ fn every_setting_arrives_where_it_is_used() {
     assert_eq!(options.listen.port(), 4001);
     assert_eq!(options.namespaces(), ["/", "/a", "/b"]);
     assert_eq!((options.log.filter.as_str(), options.log.format), ("debug", LogFormat::Json));
-    let Config { limits, path, outbound_bytes_max, events_waiting_max, close_timeout, seed: _ } =
-        options.engine;
+    let Config {
+        limits,
+        path,
+        outbound_bytes_max,
+        events_waiting_max,
+        close_timeout,
+        seed: _,
+        allow_eio3: _,
+        cors: _,
+        cookie: _,
+        http_compression: _,
+        keep_alive_timeout: _,
+        upgrade_timeout: _,
+        keep_handshake: _,
+        time_of_day: _,
+    } = options.engine;
     assert_eq!((path.as_str(), options.shards, options.share_address), ("/live/", Some(3), true));
     assert_eq!((outbound_bytes_max, events_waiting_max), (4010, 4011));
     assert_eq!(close_timeout, ms(4008));
