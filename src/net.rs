@@ -11,15 +11,56 @@ use std::net::SocketAddr;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A byte stream to one peer.
 ///
-/// `Send` is asked for by what later carries HTTP on the same stream; the
-/// engine itself never moves a stream to another thread.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
+/// A stream may have to move to another shard, whose thread has an I/O driver
+/// of its own: it is taken off the one and put on the other.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static + Sized {
+    /// A stream that no driver watches.
+    type Detached: Send + 'static;
+
+    /// Takes the stream off this thread's driver. Nothing that was written is lost.
+    ///
+    /// # Errors
+    ///
+    /// The driver's; the stream is closed then.
+    fn detach(self) -> io::Result<Self::Detached>;
+
+    /// Puts it on this thread's driver.
+    ///
+    /// # Errors
+    ///
+    /// The driver's; the stream is closed then.
+    fn attach(detached: Self::Detached) -> io::Result<Self>;
+}
+
+impl Stream for TcpStream {
+    type Detached = std::net::TcpStream;
+
+    fn detach(self) -> io::Result<Self::Detached> {
+        self.into_std()
+    }
+
+    fn attach(detached: Self::Detached) -> io::Result<Self> {
+        Self::from_std(detached)
+    }
+}
+
+/// A stream in memory has no driver.
+impl Stream for DuplexStream {
+    type Detached = Self;
+
+    fn detach(self) -> io::Result<Self> {
+        Ok(self)
+    }
+
+    fn attach(detached: Self) -> io::Result<Self> {
+        Ok(detached)
+    }
+}
 
 /// Accepts connections.
 pub trait Listener: 'static {

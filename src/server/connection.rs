@@ -21,9 +21,12 @@ use super::session::{SessionTask, poll_drain};
 use super::shard::{Newborn, Shard};
 use super::streams::Written;
 use super::upgrade::adopt;
+use super::visit::Visit;
 use super::wire::Wire;
+use crate::engineio::Revision;
 use crate::hub::{ConnId, Opening};
 use crate::net::Stream;
+use crate::room::Sid;
 use crate::shard::Handshake;
 use crate::websocket::{
     REQUEST_BYTES_MAX, Request, close_code, decode_request, encode_accept, encode_close,
@@ -78,7 +81,7 @@ impl<S: Stream> Drop for Place<S> {
 /// The same, with the id by which requests find the session.
 struct PolledPlace<S: Stream> {
     place: Place<S>,
-    sid: crate::room::Sid,
+    sid: Sid,
 }
 
 impl<S: Stream> Drop for PolledPlace<S> {
@@ -119,7 +122,7 @@ async fn begin<S: Stream>(
             None
         }
         Head::WebSocket(request, unread) => {
-            let accepted = match accept(shard, &request) {
+            let accepted = match accept(shard, &request).await {
                 Ok(accepted) => accepted,
                 Err(rejection) => {
                     let mut response = Vec::new();
@@ -163,15 +166,34 @@ async fn begin_websocket<S: Stream>(
         .await;
         return Some(Begun { wire, unread });
     };
-    let stream = shard.streams.borrow_mut().take(conn)?;
-    if let Err(stream) = adopt(shard, sid, wire.revision(), stream, unread) {
+    let (stream, revision) = (shard.streams.borrow_mut().take(conn)?, wire.revision());
+    match shard.elsewhere(sid) {
+        None => welcome_probe(shard, sid, revision, stream, unread).await,
+        Some(other) => {
+            // A stream that can not be detached is closed.
+            if let Ok(stream) = stream.detach() {
+                shard.visit(other, Visit::Probe { sid, revision, stream, unread });
+            }
+        }
+    }
+    None
+}
+
+/// Makes a stream the probe of a session of this shard, if that can have one.
+pub(super) async fn welcome_probe<S: Stream>(
+    shard: &Rc<Shard<S>>,
+    sid: Sid,
+    revision: Revision,
+    stream: S,
+    unread: Vec<u8>,
+) {
+    if let Err(stream) = adopt(shard, sid, revision, stream, unread) {
         let conn = shard.streams.borrow_mut().insert(stream);
         let mut frame = Vec::new();
         encode_close(close_code::NORMAL_CLOSURE, None, &mut frame);
         say_goodbye(shard, conn, &frame).await;
         shard.streams.borrow_mut().remove(conn);
     }
-    None
 }
 
 /// What a connection turns out to be.

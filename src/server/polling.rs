@@ -20,6 +20,7 @@ use super::rejection::Rejection;
 use super::shard::{Newborn, Shard};
 use super::streams::Written;
 use super::upgrade::Probe;
+use super::visit::Visit;
 use super::wire::{Wire, has_packets};
 use crate::engineio::Revision;
 use crate::engineio::payload::Payload;
@@ -36,6 +37,24 @@ pub(super) struct PollingRequest {
     /// Whether the client takes text alone (revision 3).
     pub(super) base64: bool,
     pub(super) ask: Ask,
+}
+
+impl PollingRequest {
+    /// The session that it belongs to, if there is one already.
+    fn sid(&self) -> Option<Sid> {
+        match self.ask {
+            Ask::Begin(_) => None,
+            Ask::Get(sid) | Ask::Post { sid, .. } | Ask::Posted { sid, .. } => Some(sid),
+        }
+    }
+
+    /// How much is posted.
+    pub(super) fn body_bytes(&self) -> usize {
+        match &self.ask {
+            Ask::Begin(_) | Ask::Get(_) | Ask::Post { .. } => 0,
+            Ask::Posted { body, .. } => body.len(),
+        }
+    }
 }
 
 /// What the request asks for.
@@ -220,6 +239,9 @@ pub(super) async fn serve_polling<S: Stream>(
     shard: &Rc<Shard<S>>,
     request: PollingRequest,
 ) -> PollingResponse {
+    if let Some(shard_of_session) = request.sid().and_then(|sid| shard.elsewhere(sid)) {
+        return shard.poll_elsewhere(shard_of_session, request).await;
+    }
     let PollingRequest { revision, base64, ask } = request;
     let known = |sid| shard.session(sid, revision);
     match ask {
@@ -243,6 +265,9 @@ pub(super) async fn serve_polling<S: Stream>(
 
 /// Ends a session, the body of whose POST did not come.
 pub(super) fn abort_post<S: Stream>(shard: &Rc<Shard<S>>, sid: Sid, revision: Option<Revision>) {
+    if let Some(other) = shard.elsewhere(sid) {
+        return shard.visit(other, Visit::AbortPost { sid, revision });
+    }
     if let Ok(conn) = shard.session(sid, revision) {
         // Aborting is never refused.
         let _ = handle(shard, conn, Event::PostAborted, &mut None);

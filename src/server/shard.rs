@@ -18,6 +18,7 @@ use super::connection::{run_connection, run_polling_session};
 use super::rejection::Rejection;
 use super::streams::Streams;
 use super::ticker::run_ticker;
+use super::visit::receive_visits;
 use crate::app::Io;
 use crate::engineio::Revision;
 use crate::hub::{ConnId, Event, Reason};
@@ -91,9 +92,14 @@ pub async fn run_shard<L: Listener>(
 
 /// Handles what other shards say, for as long as this one lives.
 async fn run_exchange<S: Stream>(shard: Rc<Shard<S>>) {
+    let mut visits = JoinSet::new();
     poll_fn(|cx| {
         shard.core.poll_exchange(cx);
         shard.io.run_server_side(&shard.core);
+        receive_visits(&shard, &mut visits);
+        while let Poll::Ready(Some(ended)) = visits.poll_join_next(cx) {
+            report(ended);
+        }
         Poll::Pending
     })
     .await

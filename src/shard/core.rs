@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use super::exchange::{Content, Envelope, Inbox, Links, Permit};
 use super::tickets::{Tickets, Waiting};
-use super::{Attached, Exchange, Handshake, Ids, Outbox};
+use super::{Attached, Exchange, Handshake, Ids, Outbox, Parcel};
 use crate::hub::{
     Accepted, Action, Actions, Census, ConnId, Event, Hub, Limits, NamespaceId, Notification,
-    Opening, Reason, SocketId, Ticket,
+    Opening, Place, Reason, SocketId, Ticket,
 };
 use crate::room::{ShardId, Sid};
 use crate::socketio::Args;
@@ -66,6 +66,8 @@ struct State {
     tick_causes: Vec<Arc<Permit>>,
     /// Tasks of connections that are not read because the shard is over its budget.
     paused: Vec<Waker>,
+    /// What other shards' drivers have sent.
+    parcels: VecDeque<Parcel>,
     /// What other shards' applications have said.
     server_side: VecDeque<(NamespaceId, Args<'static>)>,
     /// Shards that will ask for nothing more.
@@ -110,6 +112,7 @@ impl Core {
             cause: None,
             tick_causes: Vec::new(),
             paused: Vec::new(),
+            parcels: VecDeque::new(),
             server_side: VecDeque::new(),
             finished: BTreeSet::new(),
             finishing: None,
@@ -136,9 +139,20 @@ impl Core {
         self.state.borrow_mut().server_side.pop_front()
     }
 
-    /// Which shard this is.
-    pub fn shard(&self) -> ShardId {
-        self.links.place.shard
+    /// Which of how many shards this is.
+    pub fn place(&self) -> Place {
+        self.links.place
+    }
+
+    /// Sends something to the driver of another shard; it holds about so many bytes.
+    pub fn send_parcel(&self, to: ShardId, parcel: Parcel, bytes: usize) {
+        let permit = Some(self.links.permit_for(bytes));
+        self.links.send(to, Content::Parcel(parcel), permit);
+    }
+
+    /// The next thing that the driver of another shard has sent.
+    pub fn next_parcel(&self) -> Option<Parcel> {
+        self.state.borrow_mut().parcels.pop_front()
     }
 
     /// Applies one event, and all that it causes, before it returns.
@@ -202,6 +216,7 @@ impl Core {
                 state.cause = permit;
                 state.hub.handle(Event::Exchange { from, message }, now, &mut state.actions);
             }),
+            Content::Parcel(parcel) => self.state.borrow_mut().parcels.push_back(parcel),
             Content::Resume => {
                 let paused = std::mem::take(&mut self.state.borrow_mut().paused);
                 paused.into_iter().for_each(Waker::wake);

@@ -61,12 +61,17 @@ pub(super) struct Envelope {
     pub(super) permit: Option<Arc<Permit>>,
 }
 
+/// Something that only the drivers at both ends know.
+pub type Parcel = Box<dyn std::any::Any + Send>;
+
 /// What a message is about.
 pub(super) enum Content {
     /// The sender's last connection has gone: it will ask for nothing more.
     Finished,
     /// For the hub.
     Message(Message),
+    /// For the driver: something that clients of the sender want.
+    Parcel(Parcel),
     /// To the shard itself: it is within its budget again.
     Resume,
 }
@@ -132,7 +137,12 @@ impl Links {
 
     /// A part of this shard's budget for a message that nobody else has caused.
     pub(super) fn permit(&self, message: &Message) -> Arc<Permit> {
-        let units = 1 + weight_bytes(message) / UNIT_BYTES;
+        self.permit_for(weight_bytes(message))
+    }
+
+    /// A part of this shard's budget for something that holds so many bytes.
+    pub(super) fn permit_for(&self, bytes: usize) -> Arc<Permit> {
+        let units = 1 + bytes / UNIT_BYTES;
         self.budget.used.fetch_add(units, Ordering::Relaxed);
         Arc::new(Permit { units, budget: Arc::clone(&self.budget), _with: Vec::new() })
     }

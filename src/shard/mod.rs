@@ -22,7 +22,7 @@ mod tickets;
 
 pub use self::core::{Closing, Core, Now, Witness};
 pub use attached::Attached;
-pub use exchange::{Exchange, mesh};
+pub use exchange::{Exchange, Parcel, mesh};
 pub use handshake::Handshake;
 pub use ids::Ids;
 pub use outbox::Outbox;

@@ -174,6 +174,13 @@ fn lengths_are_encoded_in_the_smallest_form() {
 }
 
 #[test]
+fn heads_may_grow_on_every_level() {
+    let json = "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,".repeat(120) + "{}" + &"]".repeat(120);
+    let level = [0xdc, 0, 16].into_iter().chain(1..=15).collect::<Vec<_>>();
+    assert_eq!(encoded_data(&json, &[]), [&*level.repeat(120), &[0x80]].concat());
+}
+
+#[test]
 fn data_are_decoded_as_javascript_writes_them() {
     for (hex, json) in [
         ("c0", "null"),
