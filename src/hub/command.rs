@@ -1,6 +1,7 @@
 //! What the application asks for: done at once where the namespace is at home,
 //! else asked of its home.
 
+use super::encode::Outgoing;
 use super::exchange::{Message, Packet, Request, Whom};
 use super::namespace::Awaiter;
 use super::{
@@ -220,9 +221,10 @@ impl Hub {
         if let Some(ticket) = ticket {
             return self.ask_for_ack(socket, Awaiter::Emit(ticket), payload, actions);
         }
-        if self.sid(socket).is_some() {
+        if let Some(conn) = self.conn(socket) {
             let start = actions.bytes.len();
-            actions.encode(Kind::Event, &self.at(socket.namespace).name, None, payload, &[]);
+            let name = &self.at(socket.namespace).name;
+            self.encode_for(conn, Outgoing::event(name, payload), actions);
             self.send_in_turn(socket, start, volatile, actions);
         }
     }
@@ -234,9 +236,12 @@ impl Hub {
         payload: Payload<'_>,
         actions: &mut Actions,
     ) {
-        if self.sid(socket).is_some() {
+        if let Some(conn) = self.conn(socket) {
             let start = actions.bytes.len();
-            actions.encode(Kind::Ack, &self.at(socket.namespace).name, Some(id), payload, &[]);
+            let namespace = &self.at(socket.namespace).name;
+            let (kind, id) = (Kind::Ack, Some(id));
+            let ack = Outgoing { kind, namespace, id, payload, stamp: &[] };
+            self.encode_for(conn, ack, actions);
             self.send_in_turn(socket, start, false, actions);
         }
     }
@@ -249,8 +254,8 @@ impl Hub {
 
     pub(super) fn put_out_now(&mut self, socket: SocketId, close: bool, actions: &mut Actions) {
         let Some(conn) = self.conn(socket) else { return };
-        let name = &self.namespaces[usize::from(socket.namespace.0)].name;
-        actions.send_packet(Kind::Disconnect, name, "", conn);
+        let name = &self.at(socket.namespace).name;
+        self.send_packet(Kind::Disconnect, name, "", conn, actions);
         if let Some(connection) = self.open_connection(conn) {
             connection.set(socket.namespace, Some(Membership::PutOut));
         }

@@ -17,6 +17,8 @@ pub(super) struct Connection {
     pub(super) phase: Phase,
     pub(super) heartbeat: Heartbeat,
     pub(super) decoder: socketio::Decoder,
+    /// None before its first packet.
+    pub(super) parser: Option<socketio::Parser>,
     pub(super) memberships: Vec<(NamespaceId, Membership)>,
     attempts: u32,
 }
@@ -65,6 +67,7 @@ impl Connection {
             phase: if opening.is_raw { Phase::Live } else { Phase::Fresh(connect_by) },
             heartbeat,
             decoder: socketio::Decoder::new(),
+            parser: None,
             memberships: Vec::new(),
             attempts: 0,
         }

@@ -15,9 +15,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::encode::Outgoing;
 use super::{Actions, Hub, Payload, Reason, SocketId};
 use crate::room::ShardId;
-use crate::socketio::Kind;
 use crate::websocket::close_code;
 
 /// Bytes that may wait for one socket; one packet more and its connection is closed.
@@ -146,10 +146,12 @@ impl Hub {
         actions: &mut Actions,
     ) -> bool {
         let receiver = self.at(socket.namespace).socket(socket.key);
-        let Some(hold) = receiver.and_then(|receiver| receiver.hold.as_ref()) else { return false };
-        let watching = hold.watching;
+        let Some(receiver) = receiver else { return false };
+        let Some(hold) = &receiver.hold else { return false };
+        let (watching, conn) = (hold.watching, receiver.conn);
         let start = actions.bytes.len();
-        actions.encode(Kind::Event, &self.at(socket.namespace).name, None, payload, &[]);
+        let name = &self.at(socket.namespace).name;
+        self.encode_for(conn, Outgoing::event(name, payload), actions);
         if !watching {
             // Behind the answer, if that waits.
             self.send_in_turn(socket, start, false, actions);
@@ -157,7 +159,6 @@ impl Hub {
         }
         let notice = actions.bytes.split_off(start);
         let receiver = self.at_mut(socket.namespace).socket_mut(socket.key).expect("just found");
-        let conn = receiver.conn;
         let hold = receiver.hold.get_or_insert_default();
         hold.bytes += notice.len();
         if hold.bytes > HELD_BYTES_MAX {

@@ -33,6 +33,7 @@
 
 mod command;
 mod connection;
+mod encode;
 mod event;
 pub mod exchange;
 mod hold;
@@ -91,6 +92,8 @@ pub struct Hub {
     by_name: BTreeMap<Box<str>, NamespaceId>,
     connections: Vec<Option<Connection>>,
     open_count: usize,
+    /// Connections whose clients speak MessagePack.
+    in_msgpack: usize,
     /// When something is due, and for which connection (by index).
     deadlines: BTreeSet<(Instant, u32)>,
     /// The socket whose handler is in progress.
@@ -136,6 +139,7 @@ impl Hub {
                 .collect(),
             connections: Vec::new(),
             open_count: 0,
+            in_msgpack: 0,
             deadlines: BTreeSet::new(),
             context: None,
             homes: Homes::default(),
@@ -298,7 +302,8 @@ impl Hub {
     pub fn remove(&mut self, conn: ConnId) {
         if self.connection(conn).is_some() {
             self.unschedule(conn);
-            self.connections[conn.index as usize] = None;
+            let gone = self.connections[conn.index as usize].take();
+            self.forget_parser(&gone.expect("just seen"));
             self.open_count -= 1;
             if self.open_count == 0 {
                 self.connections = Vec::new();

@@ -4,15 +4,14 @@
 
 use std::sync::Arc;
 
+use super::encode::{Outgoing, STAMPED_END};
 use super::exchange::{Delivery, Manner, Message, Packet, Reply, Request};
 use super::namespace::{Acks, Awaiter, Order};
-use super::packet::STAMPED_END;
 use super::{
     Action, Actions, Broadcast, Found, Hub, NamespaceId, Outcome, Payload, SocketId, Step, Target,
     Ticket, presence_json,
 };
 use crate::room::{ShardId, Sid, SocketKey};
-use crate::socketio::Kind;
 
 impl Hub {
     /// Handles what another shard asks for.
@@ -287,7 +286,7 @@ impl Hub {
     /// Sends a broadcast to who is meant: here by one frame for all, elsewhere by one message a shard.
     fn fan_out(&mut self, broadcast: Broadcast<'_>, seq: Option<u64>, actions: &mut Actions) {
         let Broadcast { namespace, from, target, payload, volatile, .. } = broadcast;
-        let (frame, first) = (actions.bytes.len(), actions.recipients.len());
+        let first = actions.recipients.len();
         let here = self.at(namespace);
         let order = here.order.as_ref().expect("broadcasts are sequenced at home");
         let mut elsewhere: Vec<SocketKey> = Vec::new();
@@ -302,10 +301,8 @@ impl Hub {
         let seq_text = seq.map(|seq| seq.to_string());
         let stamp = seq_text.as_deref().map(|seq| stamp(payload.json, seq));
         let stamp = stamp.as_ref().map_or(&[][..], |stamp| stamp);
-        if actions.recipients.len() > first {
-            actions.encode(Kind::Event, &here.name, None, payload, stamp);
-        }
-        actions.finish_send(frame, first, volatile);
+        let event = Outgoing { stamp, ..Outgoing::event(&here.name, payload) };
+        self.send_to_many(first, event, volatile, actions);
         if !elsewhere.is_empty() {
             let packet = Arc::new(stamped_packet(payload, stamp));
             for (shard, to) in by_shard(elsewhere) {
@@ -352,13 +349,11 @@ impl Hub {
             }
             Manner::Plain | Manner::Volatile => {}
         }
-        let (frame, first) = (actions.bytes.len(), actions.recipients.len());
-        let here = &self.namespaces[usize::from(namespace.0)];
+        let first = actions.recipients.len();
+        let here = self.at(namespace);
         actions.recipients.extend(here.conns(&to));
-        if actions.recipients.len() > first {
-            actions.encode(Kind::Event, &here.name, None, packet.payload(), &[]);
-        }
-        actions.finish_send(frame, first, manner == Manner::Volatile);
+        let event = Outgoing::event(&here.name, packet.payload());
+        self.send_to_many(first, event, manner == Manner::Volatile, actions);
     }
 
     /// One event to some sockets, wherever they are.
@@ -443,16 +438,14 @@ impl Hub {
         if let Some((_, oldest)) = oldest {
             self.no_answer(oldest, actions);
         }
-        let start = actions.bytes.len();
+        let (start, conn) = (actions.bytes.len(), self.conn(socket).expect("just found"));
         let name = &self.at(socket.namespace).name;
-        actions.encode(Kind::Event, name, Some(id), payload, &[]);
+        let event = Outgoing { id: Some(id), ..Outgoing::event(name, payload) };
+        self.encode_for(conn, event, actions);
         match awaiter {
             Awaiter::Emit(_) => self.send_in_turn(socket, start, false, actions),
             // Comes from the home, in the namespace's order.
-            Awaiter::Broadcast(..) => {
-                let conn = self.conn(socket).expect("just found");
-                actions.push_send(start, [conn], false);
-            }
+            Awaiter::Broadcast(..) => actions.push_send(start, [conn], false),
         }
     }
 

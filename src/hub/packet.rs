@@ -7,12 +7,12 @@ use super::exchange::{Reply, Request};
 use super::namespace::Awaiter;
 use super::old::{name, query_auth};
 use super::{
-    Action, Actions, ConnId, Hub, Membership, NamespaceId, Notification, Outcome, Payload, Phase,
+    Action, Actions, ConnId, Hub, Membership, NamespaceId, Notification, Outcome, Phase,
     RawMessage, Reason, SocketId, Step,
 };
 use crate::engineio::{self, Revision};
-use crate::socketio::{self, Args, Incoming, Kind};
-use crate::websocket::{Opcode, close_code, encode};
+use crate::socketio::{self, Args, Incoming, Kind, Parser};
+use crate::websocket::close_code;
 
 /// Whether a packet was in order; if not, its sender is closed.
 pub(super) type Legal = Result<(), Illegal>;
@@ -31,7 +31,13 @@ impl Hub {
                 let message = RawMessage::Text(text.into());
                 return actions.list.push(Action::Notify(conn, Notification::Raw(message)));
             }
-            Ok(engineio::Packet::Message(text)) => connection.decoder.text(text, &limits),
+            Ok(engineio::Packet::Message(text)) => {
+                if !self.speaks(conn, Parser::Json) {
+                    return self.fail(conn, actions);
+                }
+                let connection = self.open_connection(conn).expect("just found");
+                connection.decoder.text(text, &limits)
+            }
             Ok(engineio::Packet::Ping(data)) if revision == Revision::V3 => {
                 return actions.send_text(&["3", data], [conn], false);
             }
@@ -72,7 +78,12 @@ impl Hub {
             let message = RawMessage::Binary(bytes::Bytes::copy_from_slice(bytes));
             return actions.list.push(Action::Notify(conn, Notification::Raw(message)));
         }
-        let packet = connection.decoder.binary(bytes, &limits);
+        let packet = if self.speaks(conn, Parser::MessagePack) {
+            socketio::msgpack::decode(bytes, &limits).map(Some)
+        } else {
+            let connection = self.open_connection(conn).expect("just found");
+            connection.decoder.binary(bytes, &limits)
+        };
         self.incoming(conn, packet, actions);
     }
 
@@ -115,7 +126,7 @@ impl Hub {
             Revision::V3 => String::new(),
             Revision::V4 => format!(r#"{{"sid":"{sid}"}}"#),
         };
-        actions.send_packet(Kind::Connect, &self.at(namespace).name, &reply, conn);
+        self.send_packet(Kind::Connect, &self.at(namespace).name, &reply, conn, actions);
         actions.list.push(Action::Notify(conn, Notification::Connected { socket, sid }));
     }
 
@@ -130,7 +141,7 @@ impl Hub {
         if self.is_asked(conn, namespace, attempt) {
             self.open_connection(conn).expect("it asked").set(namespace, None);
             let json = self.refusal_for(conn, json);
-            actions.send_packet(Kind::ConnectError, &self.at(namespace).name, &json, conn);
+            self.send_packet(Kind::ConnectError, &self.at(namespace).name, &json, conn, actions);
         }
     }
 
@@ -194,7 +205,7 @@ impl Hub {
     ) -> Legal {
         let Some(namespace) = self.namespace(name) else {
             let json = self.refusal_for(conn, r#"{"message":"Invalid namespace"}"#);
-            actions.send_packet(Kind::ConnectError, name, &json, conn);
+            self.send_packet(Kind::ConnectError, name, &json, conn, actions);
             return Ok(());
         };
         let max = self.limits.namespaces_per_connection_max;
@@ -283,78 +294,3 @@ impl Hub {
         }
     }
 }
-
-impl Actions {
-    /// Sends one Engine.IO text packet, given in parts.
-    pub(super) fn send_text(
-        &mut self,
-        parts: &[&str],
-        to: impl IntoIterator<Item = ConnId>,
-        volatile: bool,
-    ) {
-        let frame = self.bytes.len();
-        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
-        encode(Opcode::Text, &parts, None, &mut self.bytes);
-        self.push_send(frame, to, volatile);
-    }
-
-    /// Sends one Socket.IO packet that is neither an event nor an ack.
-    pub(super) fn send_packet(&mut self, kind: Kind, namespace: &str, json: &str, to: ConnId) {
-        let mut head = String::new();
-        socketio::encode_head(kind, 0, namespace, None, &mut head);
-        self.send_text(&["4", &head, json], [to], false);
-    }
-
-    /// Encodes an event or an ack with its attachments, each frame complete, all of them adjacent.
-    ///
-    /// `stamp` replaces the last two characters of the arguments.
-    pub(super) fn encode(
-        &mut self,
-        kind: Kind,
-        namespace: &str,
-        id: Option<u64>,
-        payload: Payload<'_>,
-        stamp: &[&str],
-    ) {
-        let mut head = String::new();
-        socketio::encode_head(kind, payload.attachments.len(), namespace, id, &mut head);
-        let cut = if stamp.is_empty() { 0 } else { STAMPED_END.len() };
-        let json = &payload.json[..payload.json.len() - cut];
-        let mut parts: [&[u8]; 8] = [&[]; 8];
-        parts[0] = b"4";
-        parts[1] = head.as_bytes();
-        parts[2] = json.as_bytes();
-        for (part, text) in parts[3..].iter_mut().zip(stamp) {
-            *part = text.as_bytes();
-        }
-        encode(Opcode::Text, &parts, None, &mut self.bytes);
-        for attachment in payload.attachments {
-            encode(Opcode::Binary, &[attachment], None, &mut self.bytes);
-        }
-    }
-
-    /// Ends a `Send` of the bytes since `frame`; without recipients there is none.
-    pub(super) fn push_send(
-        &mut self,
-        frame: usize,
-        to: impl IntoIterator<Item = ConnId>,
-        volatile: bool,
-    ) {
-        let first = self.recipients.len();
-        self.recipients.extend(to);
-        self.finish_send(frame, first, volatile);
-    }
-
-    /// As [`push_send`](Self::push_send), with the recipients since `first` already there.
-    pub(super) fn finish_send(&mut self, frame: usize, first: usize, volatile: bool) {
-        if self.recipients.len() == first {
-            self.bytes.truncate(frame);
-        } else {
-            let (frame, to) = (frame..self.bytes.len(), first..self.recipients.len());
-            self.list.push(Action::Send { frame, to, volatile });
-        }
-    }
-}
-
-/// How the arguments of a stamped message end: an object, then the array.
-pub(super) const STAMPED_END: &str = "}]";

@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::socketio::Kind;
 
 /// Ids that count, so that failures repeat.
 struct Counting(u8);
@@ -123,6 +124,49 @@ fn asked(action: &Action) -> Option<(ConnId, NamespaceId, u32)> {
         | Action::Send { .. }
         | Action::ServerSide(..) => None,
     }
+}
+
+fn in_msgpack(kind: Kind, json: Option<&str>) -> Vec<u8> {
+    let mut packet = Vec::new();
+    crate::socketio::msgpack::encode(kind, "/", None, json, &[], &mut packet);
+    packet
+}
+
+#[test]
+fn each_client_hears_its_own_parser() {
+    let mut world = World::new();
+    let (_, speaker) = world.connect(0);
+    let (_, other) = world.connect(1);
+    let conn = world.open(2);
+    world.actions.clear();
+    world.handle(Event::Binary { conn, bytes: &in_msgpack(Kind::Connect, None) });
+    world.handle(Event::Admit { conn, namespace: NamespaceId(0), attempt: 1 });
+    let key = world.hub.key_of(conn, NamespaceId(0)).expect("let in");
+    let packed = SocketId { namespace: NamespaceId(0), key };
+    for socket in [speaker, other, packed] {
+        world.join(socket, "a");
+    }
+    world.actions.clear();
+    world.say(speaker, "a", r#"["hi",1]"#);
+    let mut sent = Vec::new();
+    for action in &world.actions.list {
+        if let Action::Send { frame, to, .. } = action {
+            let to: Vec<u32> =
+                world.actions.recipients[to.clone()].iter().map(|to| to.index).collect();
+            sent.push((to, world.actions.bytes[frame.clone()][2..].to_vec()));
+        }
+    }
+    let packet = in_msgpack(Kind::Event, Some(r#"["hi",1]"#));
+    assert_eq!(sent, [(vec![1], br#"42["hi",1]"#.to_vec()), (vec![2], packet)]);
+    // Who began with one parser does not go over to the other.
+    world.text(conn, r#"42["hi"]"#);
+    assert_eq!(world.closed(), [(2, Some(1002))]);
+    for index in 0..3 {
+        let conn = ConnId { index, generation: index + 1 };
+        world.handle(Event::Gone { conn, reason: Reason::TransportClose });
+        world.hub.remove(conn);
+    }
+    assert_eq!(world.hub.in_msgpack, 0);
 }
 
 fn texts(sent: &[(u32, &str)]) -> Vec<(u32, String)> {
