@@ -38,7 +38,7 @@ fn hub_with_room(members: u32, now: Instant) -> (Hub, Vec<SocketId>) {
         let conn = ConnId { index, generation: index + 1 };
         hub.open(conn, Opening::default(), now, &mut actions);
         hub.handle(Event::Text { conn, text: "40" }, now, &mut actions);
-        let (namespace, attempt) = (NamespaceId(0), 1);
+        let (namespace, attempt) = (NamespaceId::registered(0), 1);
         actions.clear();
         hub.handle(Event::Admit { conn, namespace, attempt }, now, &mut actions);
         for action in actions.list.drain(..) {
@@ -69,7 +69,7 @@ fn pure(criterion: &mut Criterion) {
                 let speaker = hub.sid(sockets[0]).expect("it is connected");
                 bencher.iter(|| {
                     let broadcast = Broadcast {
-                        namespace: NamespaceId(0),
+                        namespace: NamespaceId::registered(0),
                         from: Some((sockets[0].key, speaker)),
                         target: Target { rooms: &["room".into()], except: &[] },
                         payload: Payload { json: &json, attachments: &[] },

@@ -19,7 +19,6 @@ use proptest::test_runner::Config;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 use sim::model::{CLIENTS, Deed, Heard, Model, Outcome, ROOMS, ROOMS_MAX, Target, Way, Words};
 
-const CHAT: NamespaceId = NamespaceId(0);
 const TICKET: Ticket = Ticket(7);
 
 prop_state_machine! {
@@ -50,6 +49,10 @@ impl IdSource for Counting {
         bytes[14] = self.shard;
         bytes
     }
+}
+
+fn chat() -> NamespaceId {
+    NamespaceId::registered(0)
 }
 
 struct Deeds;
@@ -164,7 +167,7 @@ impl System {
     fn new(shards: u8) -> Self {
         let limits = Limits { rooms_per_socket_max: ROOMS_MAX, ..Limits::default() };
         let hub = |shard| {
-            let place = Place { shard: ShardId(shard), shards };
+            let place = Place { shard: ShardId(shard), shards, secret: 0 };
             let ids = Box::new(Counting { shard, count: 0 });
             Hub::new(place, limits.clone(), &["/"], ids, false)
         };
@@ -271,6 +274,7 @@ impl System {
             rooms: sum.rooms + one.rooms,
             deadlines: sum.deadlines + one.deadlines,
             held: sum.held + one.held,
+            made_namespaces: sum.made_namespaces + one.made_namespaces,
         })
     }
 
@@ -278,7 +282,7 @@ impl System {
     fn speaker(&self, client: usize) -> SocketId {
         let shard = ShardId(u8::try_from(self.shard(client)).expect("few shards"));
         let unknown = parlor::room::SocketKey { shard, index: 0, generation: 0 };
-        let unknown = SocketId { namespace: CHAT, key: unknown };
+        let unknown = SocketId { namespace: chat(), key: unknown };
         self.sockets[client].or(self.stale[client]).unwrap_or(unknown)
     }
 
@@ -308,7 +312,7 @@ impl System {
             Some(*attempt)
         });
         let attempt = attempt.expect("the application is asked");
-        self.handle(client, Event::Admit { conn, namespace: CHAT, attempt });
+        self.handle(client, Event::Admit { conn, namespace: chat(), attempt });
         let connected = self.actions[shard].list.iter().find_map(|action| {
             let Action::Notify(_, Notification::Connected { socket, sid }) = action else {
                 return None;
@@ -370,7 +374,7 @@ impl System {
         self.handle(
             on,
             Event::Broadcast(Broadcast {
-                namespace: CHAT,
+                namespace: chat(),
                 from,
                 target: HubTarget { rooms: &rooms, except: &except },
                 payload: Payload { json: r#"["message",{}]"#, attachments: &[] },

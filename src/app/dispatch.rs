@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use serde_json::Value;
+
 use super::RawConnection;
 use super::handler::Run;
 use super::io::{Admission, Io, Namespace};
@@ -106,10 +108,10 @@ impl Lane {
 
     /// Runs handlers until one is not done or nothing waits; says whether anything was done.
     fn poll(&mut self, cx: &mut Context<'_>, conn: ConnId, core: &Rc<Core>, io: &Rc<Io>) -> bool {
-        let mut progress = self.poll_concurrent(cx, conn, core, io);
+        let mut progress = self.poll_concurrent(cx, conn, core);
         loop {
             if let Some(run) = &mut self.running {
-                if poll_run(run, self.socket, cx, conn, core, io, self.namespace).is_pending() {
+                if poll_run(run, self.socket, cx, conn, core, self.namespace).is_pending() {
                     return progress;
                 }
                 self.running = None;
@@ -125,17 +127,11 @@ impl Lane {
         }
     }
 
-    fn poll_concurrent(
-        &mut self,
-        cx: &mut Context<'_>,
-        conn: ConnId,
-        core: &Rc<Core>,
-        io: &Rc<Io>,
-    ) -> bool {
+    fn poll_concurrent(&mut self, cx: &mut Context<'_>, conn: ConnId, core: &Rc<Core>) -> bool {
         let before = self.concurrent.len();
         let namespace = self.namespace;
         self.concurrent.retain_mut(|(socket, run)| {
-            poll_run(run, Some(*socket), cx, conn, core, io, namespace).is_pending()
+            poll_run(run, Some(*socket), cx, conn, core, namespace).is_pending()
         });
         self.concurrent.len() < before
     }
@@ -148,7 +144,6 @@ fn poll_run(
     cx: &mut Context<'_>,
     conn: ConnId,
     core: &Rc<Core>,
-    io: &Io,
     namespace: NamespaceId,
 ) -> Poll<()> {
     core.set_context(socket);
@@ -156,7 +151,7 @@ fn poll_run(
     let done = !matches!(polled, Ok(Poll::Pending));
     core.end_context(socket, done);
     polled.unwrap_or_else(|_| {
-        tracing::error!(namespace = io.name(namespace), "a handler panicked");
+        core.read(|hub| tracing::error!(namespace = hub.name(namespace), "a handler panicked"));
         let (close_code, reason) = (close_code::INTERNAL_ERROR, Reason::ServerNamespaceDisconnect);
         core.handle(Event::Close { conn, close_code, reason });
         Poll::Ready(())
@@ -182,12 +177,23 @@ fn start(notification: Notification, conn: ConnId, core: &Rc<Core>, io: &Rc<Io>)
             let socket = Socket::new(Rc::clone(core), id, sid);
             return start_event(core, io.at(id.namespace), &socket, id, args, ack);
         }
+        Notification::Find { name, auth } => {
+            let auth_value = parsed(auth.as_deref());
+            let template = io.template(&name, &auth_value);
+            core.handle(Event::Found { conn, name: &name, template, auth: auth.as_deref() });
+            None
+        }
         Notification::Raw(message) => {
             let connection = RawConnection::new(Rc::clone(core), conn);
             io.on_message.as_ref().map(|run| run(connection, message))
         }
     };
     Runs { in_turn, concurrent: Vec::new() }
+}
+
+/// An auth payload; null if there was none.
+fn parsed(auth: Option<&str>) -> Value {
+    auth.map_or(Value::Null, |auth| serde_json::from_str(auth).unwrap_or_default())
 }
 
 fn start_admission(
@@ -202,9 +208,7 @@ fn start_admission(
         core.handle(Event::Admit { conn, namespace, attempt });
         return None;
     }
-    let auth =
-        auth.map_or_else(Default::default, |auth| serde_json::from_str(auth).unwrap_or_default());
-    let admission = Admission { auth };
+    let admission = Admission { auth: parsed(auth) };
     let (core, guards) = (Rc::clone(core), here.on_admission.clone());
     Some(Box::pin(async move {
         for decide in guards {

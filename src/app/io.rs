@@ -63,26 +63,58 @@ impl Io {
         self.on_message.is_some()
     }
 
+    /// A template: namespaces that are made when a client asks for a name that
+    /// `accepts` accepts, given the auth payload, and that go with their last
+    /// socket. All have these handlers; each has sockets and rooms of its own.
+    ///
+    /// Templates are asked in the order of registration, for names that are not
+    /// registered themselves; on every shard alike, so `accepts` must not depend
+    /// on anything that differs between shards.
+    pub fn of_matching(
+        &mut self,
+        accepts: impl Fn(&str, &Value) -> bool + 'static,
+    ) -> &mut Namespace {
+        assert!(self.on_message.is_none(), "raw Engine.IO has no namespaces");
+        let accepts: Option<Accepts> = Some(Box::new(accepts));
+        self.namespaces.push(Namespace { accepts, ..Namespace::default() });
+        self.namespaces.last_mut().expect("just pushed")
+    }
+
+    /// As [`of_matching`](Self::of_matching), for names like `pattern`, in which
+    /// each `*` stands for one or more characters that are no slash.
+    ///
+    /// # Panics
+    ///
+    /// If `pattern` does not begin with a slash.
+    pub fn of_pattern(&mut self, pattern: &str) -> &mut Namespace {
+        assert!(pattern.starts_with('/'), "a namespace begins with a slash: {pattern:?}");
+        let pattern: Box<str> = pattern.into();
+        self.of_matching(move |name, _| is_like(name, &pattern))
+    }
+
+    /// The number of the first template that accepts a name.
+    pub(super) fn template(&self, name: &str, auth: &Value) -> Option<usize> {
+        let accepts = |namespace: &Namespace| {
+            namespace.accepts.as_ref().is_some_and(|accepts| accepts(name, auth))
+        };
+        self.namespaces.iter().position(accepts)
+    }
+
+    /// In the order of registration; templates have none.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.namespaces.iter().map(|namespace| &*namespace.name).collect()
     }
 
-    /// The name of a namespace; none without Socket.IO.
-    pub(super) fn name(&self, namespace: NamespaceId) -> Option<&str> {
-        self.namespaces.get(usize::from(namespace.0)).map(|namespace| &*namespace.name)
-    }
-
     pub(super) fn at(&self, namespace: NamespaceId) -> &Namespace {
-        &self.namespaces[usize::from(namespace.0)]
+        &self.namespaces[namespace.template()]
     }
 
     /// Hands to the shard what its handles have to find.
     pub(crate) fn attach(&self, core: &Core) {
         for (at, namespace) in self.namespaces.iter().enumerate() {
             if !namespace.on_any_outgoing.is_empty() {
-                let id = NamespaceId(u16::try_from(at).expect("fewer than 2^16 namespaces"));
                 let listeners = Outgoing(namespace.on_any_outgoing.clone());
-                core.attached().set_of_namespace(id, Rc::new(listeners));
+                core.attached().set_of_template(at, Rc::new(listeners));
             }
         }
     }
@@ -112,7 +144,9 @@ impl fmt::Debug for Io {
 /// The handlers of one namespace.
 #[derive(Default)]
 pub struct Namespace {
+    /// Empty for a template.
     name: Box<str>,
+    accepts: Option<Accepts>,
     pub(super) on_admission: Vec<OnAdmission>,
     pub(super) on_connection: Option<OnConnection>,
     pub(super) on_disconnecting: Option<OnDisconnect>,
@@ -241,6 +275,19 @@ impl fmt::Debug for Namespace {
     }
 }
 
+/// Whether a template accepts a name, given the auth payload.
+type Accepts = Box<dyn Fn(&str, &Value) -> bool>;
+
+/// Whether `name` is like `pattern`, in which `*` stands for one or more
+/// characters that are no slash.
+fn is_like(name: &str, pattern: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return name == pattern };
+    let Some(rest) = name.strip_prefix(before) else { return false };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let ends = rest[..end].char_indices().map(|(at, character)| at + character.len_utf8());
+    ends.into_iter().any(|at| is_like(&rest[at..], after))
+}
+
 /// A client that asks to be let into a namespace.
 #[derive(Clone, Debug)]
 pub struct Admission {
@@ -275,3 +322,37 @@ impl Refusal {
 
 /// A decision in the making.
 pub(super) type Decision = Pin<Box<dyn Future<Output = Result<(), Refusal>>>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_is_one_part_of_a_name() {
+        for (name, pattern, expected) in [
+            ("/a", "/a", true),
+            ("/a", "/b", false),
+            ("/team-7", "/team-*", true),
+            ("/team-", "/team-*", false),
+            ("/team-7/x", "/team-*", false),
+            ("/team-7/x", "/team-*/*", true),
+            ("/a-b-c", "/*-c", true),
+            ("/\u{e9}-c", "/*-c", true),
+            ("/a-c-d", "/*-c", false),
+        ] {
+            assert_eq!(is_like(name, pattern), expected, "{name} {pattern}");
+        }
+    }
+
+    #[test]
+    fn the_first_template_that_accepts_counts() {
+        let mut io = Io::default();
+        io.of("/");
+        io.of_matching(|name, auth| name == "/x" && auth["key"] == 1);
+        io.of_pattern("/*");
+        assert_eq!(io.names(), ["/", "", ""]);
+        assert_eq!(io.template("/x", &serde_json::json!({ "key": 1 })), Some(1));
+        assert_eq!(io.template("/x", &Value::Null), Some(2));
+        assert_eq!(io.template("/x/y", &Value::Null), None);
+    }
+}

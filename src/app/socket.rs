@@ -65,6 +65,12 @@ impl Socket {
         self.sid
     }
 
+    /// The name of the socket's namespace; empty if that was made of a template
+    /// and has gone with its last socket.
+    pub fn namespace_name(&self) -> String {
+        self.core.read(|hub| hub.name(self.id.namespace).to_owned())
+    }
+
     /// Whether the socket is still connected.
     pub fn is_connected(&self) -> bool {
         self.core.read(|hub| hub.sid(self.id)).is_some()

@@ -205,7 +205,7 @@ impl Hub {
         ticket: Option<Ticket>,
         actions: &mut Actions,
     ) {
-        let home = self.at(namespace).home;
+        let home = self.namespaces.home(namespace);
         self.note_request(home);
         actions.tell(home, Message::Request { namespace, request, ticket });
     }
@@ -256,9 +256,7 @@ impl Hub {
         let Some(conn) = self.conn(socket) else { return };
         let name = &self.at(socket.namespace).name;
         self.send_packet(Kind::Disconnect, name, "", conn, actions);
-        if let Some(connection) = self.open_connection(conn) {
-            connection.set(socket.namespace, Some(Membership::PutOut));
-        }
+        self.set_membership(conn, socket.namespace, Some(Membership::PutOut));
         self.drop_socket(socket, Reason::ServerNamespaceDisconnect, actions);
         if close {
             self.end(

@@ -21,6 +21,8 @@ pub(super) struct Connection {
     pub(super) parser: Option<socketio::Parser>,
     pub(super) memberships: Vec<(NamespaceId, Membership)>,
     attempts: u32,
+    /// Names asked for, of which the application has not said yet what they are.
+    pub(super) finding: Vec<Box<str>>,
 }
 
 /// How far a connection has come.
@@ -70,6 +72,7 @@ impl Connection {
             parser: None,
             memberships: Vec::new(),
             attempts: 0,
+            finding: Vec::new(),
         }
     }
 
@@ -77,10 +80,9 @@ impl Connection {
         self.memberships.iter().find(|entry| entry.0 == namespace).map(|entry| entry.1)
     }
 
-    /// Notes an attempt to get into `namespace`; returns its number.
-    pub(super) fn ask(&mut self, namespace: NamespaceId) -> u32 {
+    /// The number of the next attempt to get into a namespace.
+    pub(super) fn next_attempt(&mut self) -> u32 {
         self.attempts = self.attempts.wrapping_add(1);
-        self.set(namespace, Some(Membership::Asked(self.attempts)));
         self.attempts
     }
 

@@ -36,9 +36,42 @@ impl Default for Opening {
     }
 }
 
-/// Names one namespace of the server, in the order of registration.
+/// Names one namespace of the server, on every shard alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NamespaceId(pub u16);
+pub struct NamespaceId(u64);
+
+impl NamespaceId {
+    /// Bits below the number of the template.
+    const HASH_BITS: u32 = 48;
+
+    /// The namespace that was registered as number `at`, from 0.
+    ///
+    /// # Panics
+    ///
+    /// If there are 2^15 or more.
+    pub fn registered(at: usize) -> Self {
+        assert!(at < 1 << 15, "fewer than 2^15 namespaces are registered");
+        Self((at as u64) << Self::HASH_BITS)
+    }
+
+    /// The namespace with this hash that was made of a template.
+    pub(super) fn of_template(at: usize, hash: u64) -> Self {
+        let Self(template) = Self::registered(at);
+        let made = 1 << 63;
+        Self(made | template | hash >> (64 - Self::HASH_BITS))
+    }
+
+    /// Which registration its handlers are of.
+    pub fn template(self) -> usize {
+        let at = (self.0 >> Self::HASH_BITS) & 0x7fff;
+        usize::try_from(at).expect("fifteen bits")
+    }
+
+    /// The hash of its name, if it was made of a template.
+    pub(super) fn made(self) -> Option<u64> {
+        (self.0 >> 63 == 1).then_some(self.0 & ((1 << Self::HASH_BITS) - 1))
+    }
+}
 
 /// Names one socket: a connection's part in one namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -172,6 +205,17 @@ pub enum Event<'a> {
         close_code: u16,
         /// Why.
         reason: Reason,
+    },
+    /// The application has found out which template accepts a name, if one does.
+    Found {
+        /// Whose CONNECT it was.
+        conn: ConnId,
+        /// The name.
+        name: &'a str,
+        /// The number of the registration.
+        template: Option<usize>,
+        /// The auth payload.
+        auth: Option<&'a str>,
     },
     /// The application ends a socket, and its connection too if `close`.
     Disconnect {
@@ -436,6 +480,14 @@ pub enum Notification {
         /// Name and arguments.
         args: Args<'static>,
     },
+    /// A client asks for a name that is not known: is there a template for it?
+    /// Answered by `Found`.
+    Find {
+        /// The name.
+        name: Box<str>,
+        /// The auth payload: a JSON object as text.
+        auth: Option<Box<str>>,
+    },
     /// A message of a connection that does not speak Socket.IO.
     Raw(RawMessage),
 }
@@ -453,7 +505,7 @@ impl Notification {
     /// The socket that is concerned, if there is one yet.
     pub fn socket(&self) -> Option<SocketId> {
         match self {
-            Self::Connect { .. } | Self::Raw(_) => None,
+            Self::Connect { .. } | Self::Find { .. } | Self::Raw(_) => None,
             Self::Connected { socket, .. }
             | Self::Disconnected { socket, .. }
             | Self::Event { socket, .. } => Some(*socket),
@@ -467,8 +519,8 @@ impl Notification {
             Self::Connected { socket, .. }
             | Self::Disconnected { socket, .. }
             | Self::Event { socket, .. } => socket.namespace,
-            // There are no namespaces then, and all messages wait in one line.
-            Self::Raw(_) => NamespaceId(0),
+            // There is no namespace yet, or never: all of these wait in one line.
+            Self::Find { .. } | Self::Raw(_) => NamespaceId(u64::MAX),
         }
     }
 }

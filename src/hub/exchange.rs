@@ -191,6 +191,8 @@ pub enum Request {
         socket: SocketKey,
         /// Its public id.
         sid: Sid,
+        /// The namespace's name, if it was made of a template.
+        name: Option<Box<str>>,
     },
     /// A socket has gone.
     Disconnect {

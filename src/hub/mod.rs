@@ -39,6 +39,7 @@ pub mod exchange;
 mod hold;
 mod limits;
 mod namespace;
+mod namespaces;
 mod old;
 mod order;
 mod packet;
@@ -55,6 +56,7 @@ pub use event::{
 use hold::Homes;
 pub use limits::Limits;
 use namespace::Namespace;
+use namespaces::Namespaces;
 
 use crate::engineio::{Beat, Heartbeat, Open, Revision};
 use crate::room::{Change, IdSource, ShardId, Sid, SocketKey};
@@ -67,15 +69,17 @@ pub struct Place {
     pub shard: ShardId,
     /// How many there are, at least one.
     pub shards: u8,
+    /// Known to the server's shards alone.
+    pub secret: u64,
 }
 
 impl Place {
     /// The only shard of a server.
-    pub const ALONE: Self = Self { shard: ShardId(0), shards: 1 };
+    pub const ALONE: Self = Self { shard: ShardId(0), shards: 1, secret: 0 };
 
-    /// The home of the namespace that was registered as number `index`.
-    fn home(self, index: usize) -> ShardId {
-        let shard = index % usize::from(self.shards);
+    /// The home of a namespace with this number.
+    fn home(self, number: u64) -> ShardId {
+        let shard = number % u64::from(self.shards);
         ShardId(u8::try_from(shard).expect("less than the number of shards"))
     }
 }
@@ -88,8 +92,7 @@ pub struct Hub {
     ids: Box<dyn IdSource>,
     /// Whether [`Action::Accepted`] is wanted.
     witnessed: bool,
-    namespaces: Vec<Namespace>,
-    by_name: BTreeMap<Box<str>, NamespaceId>,
+    namespaces: Namespaces,
     connections: Vec<Option<Connection>>,
     open_count: usize,
     /// Connections whose clients speak MessagePack.
@@ -113,7 +116,7 @@ struct Asker {
 
 impl Hub {
     /// An empty hub that serves `namespaces`, each a name with its leading slash;
-    /// they must be the same on each shard.
+    /// they must be the same on each shard. An empty name is a template's place.
     pub fn new(
         place: Place,
         limits: Limits,
@@ -121,22 +124,13 @@ impl Hub {
         ids: Box<dyn IdSource>,
         witnessed: bool,
     ) -> Self {
-        let id =
-            |at| NamespaceId(u16::try_from(at).expect("fewer than 2^16 namespaces are registered"));
-        let at_home =
-            |(at, name): (usize, &&str)| Namespace::new(name, place.shard, place.home(at));
         Self {
             shard: place.shard,
             shards: place.shards,
             limits,
             ids,
             witnessed,
-            namespaces: namespaces.iter().enumerate().map(at_home).collect(),
-            by_name: namespaces
-                .iter()
-                .enumerate()
-                .map(|(at, &name)| (name.into(), id(at)))
-                .collect(),
+            namespaces: Namespaces::new(place, namespaces),
             connections: Vec::new(),
             open_count: 0,
             in_msgpack: 0,
@@ -207,6 +201,9 @@ impl Hub {
             }
             Event::Binary { conn, bytes } => self.binary(conn, bytes, now, actions),
             Event::Broadcast(broadcast) => self.broadcast(broadcast, actions),
+            Event::Found { conn, name, template, auth } => {
+                self.found(conn, name, template, auth, actions)
+            }
             Event::Disconnect { socket, close } => self.put_out(socket, close, actions),
             Event::DisconnectSockets { namespace, target, close } => {
                 self.disconnect_sockets(namespace, target, close, actions)
@@ -278,9 +275,8 @@ impl Hub {
     /// other shards how many of their requests have been handled.
     pub fn end_tick(&mut self, actions: &mut Actions) {
         let mut notices: Vec<(NamespaceId, Vec<SocketKey>, String)> = Vec::new();
-        for (at, namespace) in self.namespaces.iter_mut().enumerate() {
+        for (id, namespace) in self.namespaces.iter_mut() {
             let Some(order) = &mut namespace.order else { continue };
-            let id = NamespaceId(u16::try_from(at).expect("numbered when registered"));
             order.rooms.notices(|room, notice| {
                 notices.push((id, notice.watchers.to_vec(), presence_json(room, notice.changes)));
             });
@@ -313,7 +309,7 @@ impl Hub {
 
     /// The namespace of that name.
     pub fn namespace(&self, name: &str) -> Option<NamespaceId> {
-        self.by_name.get(name).copied()
+        self.namespaces.by_name(name)
     }
 
     /// The public id of a socket of this shard that is connected.
@@ -355,6 +351,11 @@ impl Hub {
         self.at(socket.namespace).socket(socket.key)?.data.as_deref()
     }
 
+    /// The name of a namespace; empty if it has gone.
+    pub fn name(&self, namespace: NamespaceId) -> &str {
+        &self.at(namespace).name
+    }
+
     /// What is held at the moment.
     pub fn census(&self) -> Census {
         Census {
@@ -368,6 +369,7 @@ impl Hub {
                 .sum(),
             deadlines: self.deadlines.len(),
             held: self.homes.waiting(),
+            made_namespaces: self.namespaces.made(),
         }
     }
 
@@ -377,11 +379,11 @@ impl Hub {
     }
 
     fn at(&self, namespace: NamespaceId) -> &Namespace {
-        &self.namespaces[usize::from(namespace.0)]
+        self.namespaces.at(namespace)
     }
 
     fn at_mut(&mut self, namespace: NamespaceId) -> &mut Namespace {
-        &mut self.namespaces[usize::from(namespace.0)]
+        self.namespaces.at_mut(namespace)
     }
 
     fn connection(&self, conn: ConnId) -> Option<&Connection> {
@@ -396,6 +398,23 @@ impl Hub {
             .get_mut(conn.index as usize)?
             .as_mut()
             .filter(|connection| connection.id == conn)
+    }
+
+    /// Notes a connection's standing in a namespace.
+    fn set_membership(
+        &mut self,
+        conn: ConnId,
+        namespace: NamespaceId,
+        membership: Option<Membership>,
+    ) {
+        let Some(connection) = self.open_connection(conn) else { return };
+        let was_there = connection.membership(namespace).is_some();
+        connection.set(namespace, membership);
+        match (was_there, membership.is_some()) {
+            (false, true) => self.namespaces.hold(namespace),
+            (true, false) => self.namespaces.release(namespace),
+            (false, false) | (true, true) => {}
+        }
     }
 
     /// The connection, if what it says still counts.
@@ -448,6 +467,7 @@ impl Hub {
             if let Membership::Entering(key) | Membership::Joined(key) = membership {
                 self.drop_socket(SocketId { namespace, key }, reason, actions);
             }
+            self.namespaces.release(namespace);
         }
         actions.list.push(Action::Close { conn, close_code });
     }
@@ -475,7 +495,7 @@ impl Hub {
 
     /// Whether this shard keeps the order of the namespace.
     fn is_home(&self, namespace: NamespaceId) -> bool {
-        self.at(namespace).order.is_some()
+        self.namespaces.home(namespace) == self.shard
     }
 
     fn witness(
@@ -523,6 +543,8 @@ pub struct Census {
     pub deadlines: usize,
     /// Sockets for which something waits until a home has answered.
     pub held: usize,
+    /// Namespaces made of templates.
+    pub made_namespaces: usize,
 }
 
 impl fmt::Debug for Hub {

@@ -12,8 +12,6 @@ use crate::room::{Rooms, ShardId, Sid, SocketKey};
 #[derive(Debug)]
 pub(super) struct Namespace {
     pub(super) name: Box<str>,
-    /// The shard that keeps the namespace's order.
-    pub(super) home: ShardId,
     /// At home only.
     pub(super) order: Option<Order>,
     shard: ShardId,
@@ -62,7 +60,6 @@ impl Namespace {
     pub(super) fn new(name: &str, shard: ShardId, home: ShardId) -> Self {
         Self {
             name: name.into(),
-            home,
             order: (shard == home).then(Order::default),
             shard,
             sockets: Vec::new(),
@@ -123,6 +120,11 @@ impl Namespace {
     pub(super) fn awaits_ack(&self, key: SocketKey) -> bool {
         let acks = self.socket(key).and_then(|socket| socket.acks.as_ref());
         acks.is_some_and(|acks| !acks.awaited.is_empty())
+    }
+
+    /// Whether nobody is in it, on this shard or, as far as it is at home here, on any.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0 && self.order.as_ref().is_none_or(|order| order.by_sid.is_empty())
     }
 
     /// How many sockets of this shard are in it.

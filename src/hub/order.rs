@@ -58,7 +58,12 @@ impl Hub {
                 };
                 self.broadcast_here(from_shard, broadcast, actions)
             }
-            Request::Connect { socket, sid } => {
+            Request::Connect { socket, sid, name } => {
+                if name.is_some_and(|name| !self.namespaces.make(namespace, &name)) {
+                    let (sockets, close) = (vec![socket], false);
+                    actions.tell(from_shard, Message::PutOut { namespace, sockets, close });
+                    return None;
+                }
                 self.order(namespace).connect(socket, sid);
                 self.witness(namespace, Some(sid), actions, || Step::Connect);
                 actions.tell(from_shard, Message::Entered { namespace, socket });
@@ -184,6 +189,7 @@ impl Hub {
         let gone = self.order(socket.namespace).disconnect(socket.key);
         if gone.is_some() {
             self.witness(socket.namespace, gone, actions, || Step::Disconnect);
+            self.namespaces.drop_if_unused(socket.namespace);
         }
     }
 

@@ -101,15 +101,17 @@ impl Hub {
         let key = self.at_mut(namespace).insert(conn, sid);
         let connection = self.open_connection(conn).expect("it asked");
         let previous = connection.deadline();
-        connection.set(namespace, Some(Membership::Entering(key)));
         connection.phase = Phase::Live;
+        self.set_membership(conn, namespace, Some(Membership::Entering(key)));
         self.schedule(conn, previous);
         if self.is_home(namespace) {
             self.order(namespace).connect(key, sid);
             self.witness(namespace, Some(sid), actions, || Step::Connect);
             self.entered(SocketId { namespace, key }, actions);
         } else {
-            let request = Request::Connect { socket: key, sid };
+            // The home may not have made the namespace yet.
+            let name = namespace.made().map(|_| self.at(namespace).name.clone());
+            let request = Request::Connect { socket: key, sid, name };
             self.request(namespace, request, None, actions);
         }
     }
@@ -120,8 +122,7 @@ impl Hub {
         let Some(entering) = self.at_mut(namespace).socket_mut(key) else { return };
         entering.entered = true;
         let (sid, conn) = (entering.sid, entering.conn);
-        let connection = self.open_connection(conn).expect("a socket's connection is open");
-        connection.set(namespace, Some(Membership::Joined(key)));
+        self.set_membership(conn, namespace, Some(Membership::Joined(key)));
         let reply = match self.revision(conn) {
             Revision::V3 => String::new(),
             Revision::V4 => format!(r#"{{"sid":"{sid}"}}"#),
@@ -139,9 +140,9 @@ impl Hub {
         actions: &mut Actions,
     ) {
         if self.is_asked(conn, namespace, attempt) {
-            self.open_connection(conn).expect("it asked").set(namespace, None);
             let json = self.refusal_for(conn, json);
             self.send_packet(Kind::ConnectError, &self.at(namespace).name, &json, conn, actions);
+            self.set_membership(conn, namespace, None);
         }
     }
 
@@ -204,10 +205,73 @@ impl Hub {
         actions: &mut Actions,
     ) -> Legal {
         let Some(namespace) = self.namespace(name) else {
-            let json = self.refusal_for(conn, r#"{"message":"Invalid namespace"}"#);
-            self.send_packet(Kind::ConnectError, name, &json, conn, actions);
-            return Ok(());
+            return self.find(conn, name, auth, actions);
         };
+        self.ask(conn, namespace, auth, actions)
+    }
+
+    /// Looks for a template that accepts a name.
+    fn find(
+        &mut self,
+        conn: ConnId,
+        name: &str,
+        auth: Option<&str>,
+        actions: &mut Actions,
+    ) -> Legal {
+        if !self.namespaces.have_templates() {
+            self.refuse_name(conn, name, actions);
+            return Ok(());
+        }
+        let max = self.limits.namespaces_per_connection_max;
+        let connection = self.open_connection(conn).ok_or(Illegal)?;
+        let is_asked = connection.finding.iter().any(|asked| **asked == *name);
+        if is_asked || connection.memberships.len() + connection.finding.len() >= max {
+            return Err(Illegal);
+        }
+        connection.finding.push(name.into());
+        let (name, auth) = (name.into(), auth.map(Into::into));
+        actions.list.push(Action::Notify(conn, Notification::Find { name, auth }));
+        Ok(())
+    }
+
+    /// The application has looked for a template.
+    pub(super) fn found(
+        &mut self,
+        conn: ConnId,
+        name: &str,
+        template: Option<usize>,
+        auth: Option<&str>,
+        actions: &mut Actions,
+    ) {
+        let Some(connection) = self.open_connection(conn) else { return };
+        let before = connection.finding.len();
+        connection.finding.retain(|asked| **asked != *name);
+        if connection.finding.len() == before {
+            return;
+        }
+        let id = template.map(|template| self.namespaces.id_of(template, name));
+        let Some(id) = id.filter(|&id| self.namespaces.make(id, name)) else {
+            return self.refuse_name(conn, name, actions);
+        };
+        if self.ask(conn, id, auth, actions).is_err() {
+            self.fail(conn, actions);
+        }
+        self.namespaces.drop_if_unused(id);
+    }
+
+    fn refuse_name(&self, conn: ConnId, name: &str, actions: &mut Actions) {
+        let json = self.refusal_for(conn, r#"{"message":"Invalid namespace"}"#);
+        self.send_packet(Kind::ConnectError, name, &json, conn, actions);
+    }
+
+    /// Asks the application whether a client is let into a namespace.
+    fn ask(
+        &mut self,
+        conn: ConnId,
+        namespace: NamespaceId,
+        auth: Option<&str>,
+        actions: &mut Actions,
+    ) -> Legal {
         let max = self.limits.namespaces_per_connection_max;
         let connection = self.open_connection(conn).ok_or(Illegal)?;
         match connection.membership(namespace) {
@@ -219,7 +283,8 @@ impl Hub {
         if connection.memberships.len() >= max {
             return Err(Illegal);
         }
-        let attempt = connection.ask(namespace);
+        let attempt = connection.next_attempt();
+        self.set_membership(conn, namespace, Some(Membership::Asked(attempt)));
         let auth = auth.map(Into::into);
         actions.list.push(Action::Notify(conn, Notification::Connect { namespace, attempt, auth }));
         Ok(())
@@ -269,14 +334,14 @@ impl Hub {
         let namespace = self.namespace(name).ok_or(Illegal)?;
         let connection = self.open_connection(conn).ok_or(Illegal)?;
         match connection.membership(namespace).ok_or(Illegal)? {
-            Membership::Asked(_) => connection.set(namespace, None),
+            Membership::Asked(_) => self.set_membership(conn, namespace, None),
             Membership::Entering(key) | Membership::Joined(key) => {
-                connection.set(namespace, None);
                 self.drop_socket(
                     SocketId { namespace, key },
                     Reason::ClientNamespaceDisconnect,
                     actions,
                 );
+                self.set_membership(conn, namespace, None);
             }
             Membership::PutOut => {}
         }

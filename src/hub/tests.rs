@@ -57,9 +57,9 @@ impl World {
     fn connect(&mut self, index: u32) -> (ConnId, SocketId) {
         let conn = self.open(index);
         self.text(conn, "40");
-        let key = self.hub.key_of(conn, NamespaceId(0)).expect("let in");
+        let key = self.hub.key_of(conn, NamespaceId::registered(0)).expect("let in");
         self.actions.clear();
-        (conn, SocketId { namespace: NamespaceId(0), key })
+        (conn, SocketId { namespace: NamespaceId::registered(0), key })
     }
 
     fn join(&mut self, socket: SocketId, room: &str) {
@@ -140,9 +140,9 @@ fn each_client_hears_its_own_parser() {
     let conn = world.open(2);
     world.actions.clear();
     world.handle(Event::Binary { conn, bytes: &in_msgpack(Kind::Connect, None) });
-    world.handle(Event::Admit { conn, namespace: NamespaceId(0), attempt: 1 });
-    let key = world.hub.key_of(conn, NamespaceId(0)).expect("let in");
-    let packed = SocketId { namespace: NamespaceId(0), key };
+    world.handle(Event::Admit { conn, namespace: NamespaceId::registered(0), attempt: 1 });
+    let key = world.hub.key_of(conn, NamespaceId::registered(0)).expect("let in");
+    let packed = SocketId { namespace: NamespaceId::registered(0), key };
     for socket in [speaker, other, packed] {
         world.join(socket, "a");
     }
@@ -167,6 +167,52 @@ fn each_client_hears_its_own_parser() {
         world.hub.remove(conn);
     }
     assert_eq!(world.hub.in_msgpack, 0);
+}
+
+#[test]
+fn a_namespace_made_of_a_template_goes_with_its_last_socket() {
+    let ids = Box::new(Counting(0));
+    let hub = Hub::new(Place::ALONE, Limits::default(), &["/", ""], ids, false);
+    let mut world = World { hub, ..World::new() };
+    let (first, _) = world.connect(0);
+    let (second, _) = world.connect(1);
+    for conn in [first, second] {
+        world.handle(Event::Text { conn, text: "40/made,{\"a\":1}" });
+        let found = Event::Found { conn, name: "/made", template: Some(1), auth: None };
+        world.handle(found);
+        let namespace = world.hub.namespace("/made").expect("it was made");
+        assert_eq!(namespace.template(), 1);
+        world.handle(Event::Admit { conn, namespace, attempt: 2 });
+        assert!(world.hub.key_of(conn, namespace).is_some());
+    }
+    let namespace = world.hub.namespace("/made").expect("it was made");
+    world.actions.clear();
+    world.text(first, "41/made,");
+    assert_eq!(world.hub.name(namespace), "/made", "somebody is still in it");
+    let key = world.hub.key_of(second, namespace).expect("connected");
+    world.handle(Event::Disconnect { socket: SocketId { namespace, key }, close: false });
+    world.text(second, "42/made,[\"late\"]");
+    assert_eq!(world.closed(), [], "what races the disconnect is ignored");
+    world.handle(Event::Gone { conn: second, reason: Reason::TransportClose });
+    assert_eq!(world.hub.namespace("/made"), None);
+    assert_eq!(world.hub.census().made_namespaces, 0);
+    world.text(first, "42/made,[\"hi\"]");
+    assert_eq!(world.closed(), [(1, None), (0, Some(1002))]);
+}
+
+#[test]
+fn a_name_that_no_template_accepts_is_invalid() {
+    let ids = Box::new(Counting(0));
+    let hub = Hub::new(Place::ALONE, Limits::default(), &["/", ""], ids, false);
+    let mut world = World { hub, ..World::new() };
+    let (conn, _) = world.connect(0);
+    world.handle(Event::Text { conn, text: "40/odd," });
+    world.sent();
+    world.handle(Event::Found { conn, name: "/odd", template: None, auth: None });
+    let refusal = r#"44/odd,{"message":"Invalid namespace"}"#;
+    assert_eq!(world.sent(), texts(&[(0, refusal)]));
+    world.handle(Event::Found { conn, name: "/odd", template: Some(1), auth: None });
+    assert_eq!(world.hub.census().made_namespaces, 0, "nobody asks for it any more");
 }
 
 fn texts(sent: &[(u32, &str)]) -> Vec<(u32, String)> {
@@ -248,7 +294,7 @@ fn what_races_the_servers_own_disconnect_is_ignored() {
         assert!(world.actions.list.is_empty(), "{text:?}");
     }
     world.text(conn, "40");
-    assert!(world.hub.key_of(conn, NamespaceId(0)).is_some(), "it may come back");
+    assert!(world.hub.key_of(conn, NamespaceId::registered(0)).is_some(), "it may come back");
 }
 
 #[test]
@@ -366,14 +412,14 @@ proptest! {
                     world.handle(Event::Gone { conn, reason });
                 }
                 Input::Join(conn, room) => {
-                    if let Some(key) = world.hub.key_of(conns[conn as usize], NamespaceId(0)) {
-                        let socket = SocketId { namespace: NamespaceId(0), key };
+                    if let Some(key) = world.hub.key_of(conns[conn as usize], NamespaceId::registered(0)) {
+                        let socket = SocketId { namespace: NamespaceId::registered(0), key };
                         world.join(socket, if room { "a" } else { "b" });
                     }
                 }
                 Input::Say(conn) => {
-                    if let Some(key) = world.hub.key_of(conns[conn as usize], NamespaceId(0)) {
-                        world.say(SocketId { namespace: NamespaceId(0), key }, "a", r#"["hi"]"#);
+                    if let Some(key) = world.hub.key_of(conns[conn as usize], NamespaceId::registered(0)) {
+                        world.say(SocketId { namespace: NamespaceId::registered(0), key }, "a", r#"["hi"]"#);
                     }
                 }
                 Input::Text(conn, text) => world.text(conns[conn as usize], &text),

@@ -14,20 +14,21 @@ use crate::hub::{NamespaceId, SocketId};
 /// Values by namespace and by socket.
 #[derive(Default)]
 pub struct Attached {
-    namespaces: RefCell<BTreeMap<NamespaceId, Rc<dyn Any>>>,
+    /// By the number of their registration.
+    namespaces: RefCell<BTreeMap<usize, Rc<dyn Any>>>,
     sockets: RefCell<BTreeMap<SocketId, Rc<dyn Any>>>,
 }
 
 impl Attached {
     /// What is kept with a namespace, if it is a `T`.
     pub fn of_namespace<T: 'static>(&self, namespace: NamespaceId) -> Option<Rc<T>> {
-        let value = Rc::clone(self.namespaces.borrow().get(&namespace)?);
+        let value = Rc::clone(self.namespaces.borrow().get(&namespace.template())?);
         value.downcast().ok()
     }
 
-    /// Keeps something with a namespace.
-    pub fn set_of_namespace(&self, namespace: NamespaceId, value: Rc<dyn Any>) {
-        self.namespaces.borrow_mut().insert(namespace, value);
+    /// Keeps something with a namespace, or with all that are made of a template.
+    pub fn set_of_template(&self, template: usize, value: Rc<dyn Any>) {
+        self.namespaces.borrow_mut().insert(template, value);
     }
 
     /// What is kept with a socket, if it is a `T`.

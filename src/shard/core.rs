@@ -101,7 +101,9 @@ impl Core {
     ) -> Rc<Self> {
         let Exchange { links, inbox } = exchange;
         let ids = Box::new(Ids::new(seed, links.place.shard));
-        let hub = Hub::new(links.place, limits, namespaces, ids, witness.is_some());
+        let secret = u64::from_le_bytes(seed[..8].try_into().expect("eight of 32 bytes"));
+        let place = Place { secret, ..links.place };
+        let hub = Hub::new(place, limits, namespaces, ids, witness.is_some());
         let state = State {
             hub,
             actions: Actions::default(),

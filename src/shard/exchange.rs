@@ -103,7 +103,8 @@ pub fn mesh(shards: u8) -> Vec<Exchange> {
         let shard = ShardId(shard);
         let own_inbox = senders[usize::from(shard.0)].clone();
         let budget = Arc::new(Budget { used: AtomicUsize::new(0), own_inbox, shard });
-        let links = Links { place: Place { shard, shards }, peers: senders.clone(), budget };
+        let links =
+            Links { place: Place { shard, shards, secret: 0 }, peers: senders.clone(), budget };
         Exchange { links, inbox: Inbox { receiver, delays: None } }
     };
     (0..shards).zip(receivers).map(end).collect()
