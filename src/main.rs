@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use parlor::server::{Cors, Origins};
 use parlor::{Config, chat, net, serve};
 use rand_core::{Rng, SeedableRng};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -26,6 +27,15 @@ struct Args {
     /// Path that Socket.IO is served under.
     #[arg(long, default_value = "/socket.io/")]
     path: String,
+
+    /// Serve clients of Socket.IO 2 (Engine.IO protocol v3) too.
+    #[arg(long)]
+    allow_eio3: bool,
+
+    /// Site whose pages may use long-polling, such as https://chat.example.com; may be repeated.
+    /// `*` means every site, without credentials.
+    #[arg(long, value_name = "ORIGIN")]
+    cors_origin: Vec<String>,
 
     /// Time from a pong to the next ping, in milliseconds.
     #[arg(long, default_value_t = 25_000, value_name = "MS")]
@@ -90,6 +100,8 @@ fn config(args: &Args) -> Config {
     let mut config = Config {
         path: args.path.clone(),
         outbound_bytes_max: args.outbound_bytes_max,
+        allow_eio3: args.allow_eio3,
+        cors: cors(&args.cors_origin),
         ..Config::default()
     };
     config.limits.ping_interval = Duration::from_millis(args.ping_interval_ms);
@@ -97,6 +109,16 @@ fn config(args: &Args) -> Config {
     config.limits.connect_timeout = Duration::from_millis(args.connect_timeout_ms);
     config.limits.max_payload = args.max_payload_bytes;
     config
+}
+
+/// Who may use long-polling from another site's page; nobody, if nobody is named.
+fn cors(origins: &[String]) -> Option<Cors> {
+    if origins.is_empty() {
+        return None;
+    }
+    let any = origins.iter().any(|origin| origin == "*");
+    let origins = if any { Origins::Any } else { Origins::These(origins.to_vec()) };
+    Some(Cors { origins, credentials: !any })
 }
 
 /// Resolves when a person or a supervisor wants the server to end.

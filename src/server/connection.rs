@@ -24,6 +24,7 @@ use super::upgrade::adopt;
 use super::wire::Wire;
 use crate::hub::{ConnId, Opening};
 use crate::net::Stream;
+use crate::room::Sid;
 use crate::shard::Handshake;
 use crate::websocket::{
     REQUEST_BYTES_MAX, Request, close_code, decode_request, encode_accept, encode_close,
@@ -35,27 +36,27 @@ pub(super) async fn run_connection<S: Stream>(
     conn: ConnId,
     address: SocketAddr,
 ) {
-    let mut place = Place { shard: Rc::clone(&shard), conn };
+    let mut place = Place { shard: Rc::clone(&shard), conn: Some(conn) };
     // Boxed, since it is large and, for a WebSocket, soon over.
-    let begun = Box::pin(begin(&shard, &mut place.conn, address)).await;
-    if let Some(Begun { wire, unread }) = begun {
-        let mut session = SessionTask::of_websocket(shard, place.conn, wire, unread);
+    let begun = Box::pin(begin(&mut place, address)).await;
+    if let Some(Begun { conn, wire, unread }) = begun {
+        let mut session = SessionTask::of_websocket(shard, conn, wire, unread);
         poll_fn(|cx| session.poll(cx)).await;
     }
-    place.shard.release(place.conn);
+    place.release();
 }
 
 /// Runs a session that began with long-polling, whatever connections carry it.
 pub(super) async fn run_polling_session<S: Stream>(shard: Rc<Shard<S>>, newborn: Newborn) {
     let Newborn { conn, sid } = newborn;
-    let place = PolledPlace { place: Place { shard: Rc::clone(&shard), conn }, sid };
+    let place = Place { shard: Rc::clone(&shard), conn: Some(conn) };
+    let mut place = PolledPlace { place, sid };
     let wire = shard.streams.borrow_mut().polling(conn).map(|here| here.wire());
     if let Some(wire) = wire {
         let mut session = SessionTask::of_polling(shard, conn, wire);
         poll_fn(|cx| session.poll(cx)).await;
     }
-    place.place.shard.release(conn);
-    place.place.shard.sids.borrow_mut().remove(&sid);
+    place.release();
 }
 
 /// A connection's place in the shard, given back even if its task panics.
@@ -64,13 +65,35 @@ pub(super) async fn run_polling_session<S: Stream>(shard: Rc<Shard<S>>, newborn:
 /// an order of its own.
 struct Place<S: Stream> {
     shard: Rc<Shard<S>>,
-    conn: ConnId,
+    /// None while the stream lies elsewhere: the place is somebody else's then.
+    conn: Option<ConnId>,
+}
+
+impl<S: Stream> Place<S> {
+    /// Takes the stream out, and gives the place back.
+    fn take(&mut self) -> Option<S> {
+        self.shard.streams.borrow_mut().take(self.conn.take()?)
+    }
+
+    /// Puts a stream in, at a new place.
+    fn put(&mut self, stream: S) -> ConnId {
+        let conn = self.shard.streams.borrow_mut().insert(stream);
+        debug_assert_eq!(self.conn, None, "one place at a time");
+        self.conn = Some(conn);
+        conn
+    }
+
+    fn release(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            self.shard.release(conn);
+        }
+    }
 }
 
 impl<S: Stream> Drop for Place<S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.shard.release(self.conn);
+            self.release();
         }
     }
 }
@@ -78,100 +101,116 @@ impl<S: Stream> Drop for Place<S> {
 /// The same, with the id by which requests find the session.
 struct PolledPlace<S: Stream> {
     place: Place<S>,
-    sid: crate::room::Sid,
+    sid: Sid,
+}
+
+impl<S: Stream> PolledPlace<S> {
+    fn release(&mut self) {
+        self.place.shard.sids.borrow_mut().remove(&self.sid);
+        self.place.release();
+    }
 }
 
 impl<S: Stream> Drop for PolledPlace<S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.place.shard.sids.borrow_mut().remove(&self.sid);
+            self.release();
         }
     }
 }
 
 /// A session that has begun with a WebSocket.
 struct Begun {
+    conn: ConnId,
     wire: Wire,
     unread: Vec<u8>,
 }
 
-/// Serves a connection until it is a session of its own, or over. `conn` is
-/// where its stream lies, if it does.
-async fn begin<S: Stream>(
-    shard: &Rc<Shard<S>>,
-    conn: &mut ConnId,
-    address: SocketAddr,
-) -> Option<Begun> {
+/// Serves a connection until it is a session of its own, or over.
+async fn begin<S: Stream>(place: &mut Place<S>, address: SocketAddr) -> Option<Begun> {
+    let shard = Rc::clone(&place.shard);
+    let conn = place.conn?;
     let limit = shard.config.limits.connect_timeout;
-    let head = tokio::time::timeout(limit, read_head(shard, *conn)).await.ok()?.ok()?;
+    let head = tokio::time::timeout(limit, read_head(&shard, conn)).await.ok()?.ok()?;
     match head {
         Head::Http(read) => {
-            let stream = shard.streams.borrow_mut().take(*conn)?;
-            let upgraded = run_http(shard, stream, read, address).await?;
-            *conn = shard.streams.borrow_mut().insert(upgraded.stream);
-            begin_websocket(shard, *conn, upgraded.accepted, upgraded.handshake, upgraded.unread)
-                .await
+            let stream = place.take()?;
+            let upgraded = run_http(&shard, stream, read, address).await?;
+            place.put(upgraded.stream);
+            begin_websocket(place, upgraded.accepted, upgraded.handshake, upgraded.unread).await
         }
         Head::Refused(rejection) => {
-            let mut response = Vec::new();
-            rejection.encode(&mut response);
-            say_goodbye(shard, *conn, &response).await;
+            refuse(&shard, conn, rejection).await;
             None
         }
         Head::WebSocket(request, unread) => {
-            let accepted = match accept(shard, &request) {
+            let accepted = match accept(&shard, &request) {
                 Ok(accepted) => accepted,
                 Err(rejection) => {
-                    let mut response = Vec::new();
-                    rejection.encode(&mut response);
-                    say_goodbye(shard, *conn, &response).await;
+                    refuse(&shard, conn, rejection).await;
                     return None;
                 }
             };
             let mut response = Vec::new();
             encode_accept(&accepted.key, &mut response);
-            let written = tokio::time::timeout(limit, write_all(shard, *conn, &response)).await;
+            let written = tokio::time::timeout(limit, write_all(&shard, conn, &response)).await;
             written.ok()?.ok()?;
-            let handshake = accepted
-                .sid
-                .is_none()
-                .then(|| keep(shard, address, accepted.wire.revision(), "websocket", &request));
-            begin_websocket(shard, *conn, accepted, handshake.flatten(), unread).await
+            let is_new = accepted.sid.is_none();
+            let revision = accepted.wire.revision();
+            let handshake =
+                is_new.then(|| keep(&shard, address, revision, "websocket", &request)).flatten();
+            begin_websocket(place, accepted, handshake, unread).await
         }
     }
 }
 
 /// Makes a stream whose handshake is done a session, or the probe of one.
 async fn begin_websocket<S: Stream>(
-    shard: &Rc<Shard<S>>,
-    conn: ConnId,
+    place: &mut Place<S>,
     accepted: Accepted,
     handshake: Option<Arc<Handshake>>,
     unread: Vec<u8>,
 ) -> Option<Begun> {
+    let shard = Rc::clone(&place.shard);
     let Accepted { wire, sid, .. } = accepted;
     let Some(sid) = sid else {
-        shard.streams.borrow_mut().set_wire(conn, wire);
-        poll_fn(|cx| {
-            shard.streams.borrow_mut().set_waker(conn, cx.waker());
-            let (revision, is_raw) = (wire.revision(), shard.io.is_raw());
-            let opening = Opening { revision, may_upgrade: false, is_raw };
-            // Nobody can name this session: its id is for the client's log alone.
-            let _sid = shard.core.open(conn, opening, handshake.clone(), cx.waker());
-            Poll::Ready(())
-        })
-        .await;
-        return Some(Begun { wire, unread });
+        let conn = place.conn?;
+        open(&shard, conn, wire, handshake).await;
+        return Some(Begun { conn, wire, unread });
     };
-    let stream = shard.streams.borrow_mut().take(conn)?;
-    if let Err(stream) = adopt(shard, sid, wire.revision(), stream, unread) {
-        let conn = shard.streams.borrow_mut().insert(stream);
+    if let Err(stream) = adopt(&shard, sid, wire.revision(), place.take()?, unread) {
         let mut frame = Vec::new();
         encode_close(close_code::NORMAL_CLOSURE, None, &mut frame);
-        say_goodbye(shard, conn, &frame).await;
-        shard.streams.borrow_mut().remove(conn);
+        say_goodbye(&shard, place.put(stream), &frame).await;
     }
     None
+}
+
+/// Opens a session of its own.
+async fn open<S: Stream>(
+    shard: &Shard<S>,
+    conn: ConnId,
+    wire: Wire,
+    mut handshake: Option<Arc<Handshake>>,
+) {
+    poll_fn(|cx| {
+        let mut streams = shard.streams.borrow_mut();
+        streams.set_wire(conn, wire);
+        streams.set_waker(conn, cx.waker());
+        drop(streams);
+        let (revision, is_raw) = (wire.revision(), shard.io.is_raw());
+        let opening = Opening { revision, may_upgrade: false, is_raw };
+        // No request can name this session: its id is for the client's log alone.
+        let _sid = shard.core.open(conn, opening, handshake.take(), cx.waker());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+async fn refuse<S: Stream>(shard: &Shard<S>, conn: ConnId, rejection: Rejection) {
+    let mut response = Vec::new();
+    rejection.encode(&mut response);
+    say_goodbye(shard, conn, &response).await;
 }
 
 /// What a connection turns out to be.

@@ -10,16 +10,18 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
+use super::Config;
 use super::cookie::set_cookie;
 use super::cors;
 use super::encoding::compress;
@@ -67,8 +69,7 @@ pub(super) async fn run_http<S: Stream>(
     let stream = HttpStream::new(read, stream, config.close_timeout);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // Runs from the end of the last answer: it is for idle peers and for slow ones.
-        .header_read_timeout(config.keep_alive_timeout.min(config.limits.connect_timeout))
+        .header_read_timeout(idle_max(config))
         .max_headers(HEADERS_MAX)
         .max_buf_size(REQUEST_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
@@ -98,6 +99,14 @@ pub(super) async fn run_http<S: Stream>(
     Some(Upgraded { stream, accepted, handshake, unread })
 }
 
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// How long a peer may take from one answer to the end of its next head,
+/// whether it is idle or slow.
+fn idle_max(config: &Config) -> Duration {
+    config.keep_alive_timeout.min(config.limits.connect_timeout)
+}
+
 /// Answers one request.
 async fn respond<S: Stream>(
     shard: &Rc<Shard<S>>,
@@ -116,6 +125,12 @@ async fn respond<S: Stream>(
     };
     if let Some(cors) = cors {
         cors::allow(cors, origin.as_ref(), response.headers_mut());
+    }
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // A client that knows sends nothing on a connection that is about to be closed.
+        let timeout = format!("timeout={}", idle_max(&shard.config).as_secs());
+        let timeout = HeaderValue::try_from(timeout).ok();
+        response.headers_mut().extend(timeout.map(|timeout| (KEEP_ALIVE, timeout)));
     }
     response
 }
@@ -272,7 +287,7 @@ async fn read_body(mut body: Incoming, bytes_max: usize) -> Result<Vec<u8>, Reje
 fn head_of(request: &HttpRequest) -> Request {
     let uri = request.uri();
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let owned = |(name, value): (&header::HeaderName, &HeaderValue)| {
+    let owned = |(name, value): (&HeaderName, &HeaderValue)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     Request {

@@ -228,7 +228,7 @@ impl<S: Stream> SessionTask<S> {
             };
             if closing == Closing::Now {
                 self.close_polled(session::Event::End);
-                self.shard.streams.borrow_mut().remove(self.conn);
+                self.shard.streams.borrow_mut().close(self.conn);
             }
         }
         while !matches!(self.ending, Ending::Over) {
@@ -243,7 +243,7 @@ impl<S: Stream> SessionTask<S> {
                 }
             };
             if matches!(self.ending, Ending::Over) {
-                self.shard.streams.borrow_mut().remove(self.conn);
+                self.shard.streams.borrow_mut().close(self.conn);
             }
         }
         self.dispatch.poll(cx, self.conn, &self.shard.core, &self.shard.io);

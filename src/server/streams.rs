@@ -43,6 +43,8 @@ struct Entry<S> {
 /// What carries a session.
 #[derive(Debug)]
 enum Link<S> {
+    /// Nothing any more; the place is still taken.
+    Closed,
     Polling(Box<Polling>),
     Stream(S),
 }
@@ -95,7 +97,15 @@ impl<S: Stream> Streams<S> {
         ConnId { index, generation }
     }
 
-    /// Closes a stream, or ends a polling session, and frees its place.
+    /// Closes a stream, or ends a polling session. Its place stays taken until
+    /// all else that goes by its name has gone.
+    pub(super) fn close(&mut self, conn: ConnId) {
+        if let Some(entry) = self.entry(conn) {
+            (entry.link, entry.backlog) = (Link::Closed, None);
+        }
+    }
+
+    /// Closes it if it is not yet, and frees its place.
     pub(super) fn remove(&mut self, conn: ConnId) {
         drop(self.take_entry(conn));
     }
@@ -103,7 +113,7 @@ impl<S: Stream> Streams<S> {
     /// Takes a stream away, to carry something else, and frees its place.
     pub(super) fn take(&mut self, conn: ConnId) -> Option<S> {
         match self.take_entry(conn)?.link {
-            Link::Polling(_) => None,
+            Link::Closed | Link::Polling(_) => None,
             Link::Stream(stream) => Some(stream),
         }
     }
@@ -116,7 +126,7 @@ impl<S: Stream> Streams<S> {
         (entry.waker, entry.backlog) = (waker, backlog);
         match std::mem::replace(&mut entry.link, link) {
             Link::Polling(polling) => Some(polling),
-            Link::Stream(_) => None,
+            Link::Closed | Link::Stream(_) => None,
         }
     }
 
@@ -124,7 +134,7 @@ impl<S: Stream> Streams<S> {
     pub(super) fn polling(&mut self, conn: ConnId) -> Option<&mut Polling> {
         match &mut self.entry(conn)?.link {
             Link::Polling(polling) => Some(polling),
-            Link::Stream(_) => None,
+            Link::Closed | Link::Stream(_) => None,
         }
     }
 
@@ -182,7 +192,12 @@ impl<S: Stream> Streams<S> {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let Some(entry) = self.entry(conn) else { return Poll::Ready(Ok(0)) };
-        let Link::Stream(stream) = &mut entry.link else { return Poll::Pending };
+        let stream = match &mut entry.link {
+            Link::Closed => return Poll::Ready(Ok(0)),
+            // It has nothing to be read from.
+            Link::Polling(_) => return Poll::Pending,
+            Link::Stream(stream) => stream,
+        };
         let mut buffer = ReadBuf::new(buffer);
         let read = Pin::new(stream).poll_read(cx, &mut buffer);
         read.map_ok(|()| buffer.filled().len())
@@ -194,6 +209,7 @@ impl<S: Stream> Streams<S> {
         let Some(entry) = self.entry(conn) else { return Written::All };
         let Entry { link, waker, wire, .. } = entry;
         let stream = match link {
+            Link::Closed => return Written::All,
             Link::Polling(polling) => return polling.push(bytes),
             Link::Stream(stream) => stream,
         };
