@@ -124,6 +124,13 @@ export class Peer {
     assert.deepEqual(this.received.slice(this.#taken), [], "nothing more was to arrive");
   }
 
+  /** The transport that this client ends up with. */
+  async transport() {
+    const { engine } = this.socket.io;
+    while (engine.transport.name !== TRANSPORTS.at(-1)) await sleep(1);
+    return engine.transport;
+  }
+
   /** Waits until the client would not drop a volatile emit: none of its requests is under way. */
   async writable() {
     while (!this.socket.io.engine.transport.writable) await sleep(1);
