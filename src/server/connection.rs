@@ -7,15 +7,15 @@
 //!                                              asks for a WebSocket after all
 //! ```
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use super::handshake::{Accepted, accept, keep};
-use super::http::run_http;
+use super::http::{Upgraded, run_http};
 use super::rejection::Rejection;
 use super::session::{SessionTask, poll_drain};
 use super::shard::{Newborn, Shard};
@@ -25,41 +25,56 @@ use super::wire::Wire;
 use crate::hub::{ConnId, Opening};
 use crate::net::Stream;
 use crate::room::Sid;
-use crate::shard::Handshake;
+use crate::shard::{Handshake, Transport};
 use crate::websocket::{
     REQUEST_BYTES_MAX, Request, close_code, decode_request, encode_accept, encode_close,
 };
 
 /// Runs one connection from its first byte to its last handler.
-pub(super) async fn run_connection<S: Stream>(
-    shard: Rc<Shard<S>>,
-    conn: ConnId,
-    address: SocketAddr,
-) {
-    let mut place = Place { shard: Rc::clone(&shard), conn: Some(conn) };
-    // Boxed, since it is large and, for a WebSocket, soon over.
-    let begun = Box::pin(begin(&mut place, address)).await;
-    if let Some(Begun { conn, wire, unread }) = begun {
-        let mut session = SessionTask::of_websocket(shard, conn, wire, unread);
-        poll_fn(|cx| session.poll(cx)).await;
+///
+/// Written by hand, so that the future is as large as what an idle session
+/// needs: the beginning, which needs much and is soon over, is boxed.
+pub(super) enum ConnectionTask<S: Stream> {
+    Beginning(Pin<Box<dyn Future<Output = Option<SessionTask<S>>>>>),
+    Session(SessionTask<S>),
+}
+
+impl<S: Stream> ConnectionTask<S> {
+    pub(super) fn new(shard: Rc<Shard<S>>, conn: ConnId, address: SocketAddr) -> Self {
+        Self::Beginning(Box::pin(begin(Place { shard, conn: Some(conn) }, address)))
     }
-    place.release();
+}
+
+impl<S: Stream> Future for ConnectionTask<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        loop {
+            match this {
+                Self::Beginning(beginning) => match ready!(beginning.as_mut().poll(cx)) {
+                    None => return Poll::Ready(()),
+                    Some(session) => *this = Self::Session(session),
+                },
+                Self::Session(session) => return session.poll(cx),
+            }
+        }
+    }
 }
 
 /// Runs a session that began with long-polling, whatever connections carry it.
 pub(super) async fn run_polling_session<S: Stream>(shard: Rc<Shard<S>>, newborn: Newborn) {
     let Newborn { conn, sid } = newborn;
-    let place = Place { shard: Rc::clone(&shard), conn: Some(conn) };
-    let mut place = PolledPlace { place, sid };
+    let _named = Named { shard: Rc::clone(&shard), sid };
     let wire = shard.streams.borrow_mut().polling(conn).map(|here| here.wire());
     if let Some(wire) = wire {
         let mut session = SessionTask::of_polling(shard, conn, wire);
         poll_fn(|cx| session.poll(cx)).await;
     }
-    place.release();
 }
 
-/// A connection's place in the shard, given back even if its task panics.
+/// The place of a connection that has not become a session; given back even if
+/// its task panics.
 ///
 /// Not if the task is dropped: the shard ends then, and closes its streams in
 /// an order of its own.
@@ -77,10 +92,8 @@ impl<S: Stream> Place<S> {
 
     /// Puts a stream in, at a new place.
     fn put(&mut self, stream: S) -> ConnId {
-        let conn = self.shard.streams.borrow_mut().insert(stream);
         debug_assert_eq!(self.conn, None, "one place at a time");
-        self.conn = Some(conn);
-        conn
+        *self.conn.insert(self.shard.streams.borrow_mut().insert(stream))
     }
 
     fn release(&mut self) {
@@ -98,36 +111,26 @@ impl<S: Stream> Drop for Place<S> {
     }
 }
 
-/// The same, with the id by which requests find the session.
-struct PolledPlace<S: Stream> {
-    place: Place<S>,
+/// The id by which requests find a session, forgotten when this is dropped.
+struct Named<S: Stream> {
+    shard: Rc<Shard<S>>,
     sid: Sid,
 }
 
-impl<S: Stream> PolledPlace<S> {
-    fn release(&mut self) {
-        self.place.shard.sids.borrow_mut().remove(&self.sid);
-        self.place.release();
-    }
-}
-
-impl<S: Stream> Drop for PolledPlace<S> {
+impl<S: Stream> Drop for Named<S> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.release();
-        }
+        self.shard.sids.borrow_mut().remove(&self.sid);
     }
-}
-
-/// A session that has begun with a WebSocket.
-struct Begun {
-    conn: ConnId,
-    wire: Wire,
-    unread: Vec<u8>,
 }
 
 /// Serves a connection until it is a session of its own, or over.
-async fn begin<S: Stream>(place: &mut Place<S>, address: SocketAddr) -> Option<Begun> {
+async fn begin<S: Stream>(mut place: Place<S>, address: SocketAddr) -> Option<SessionTask<S>> {
+    let session = serve(&mut place, address).await;
+    place.release();
+    session
+}
+
+async fn serve<S: Stream>(place: &mut Place<S>, address: SocketAddr) -> Option<SessionTask<S>> {
     let shard = Rc::clone(&place.shard);
     let conn = place.conn?;
     let limit = shard.config.limits.connect_timeout;
@@ -135,9 +138,11 @@ async fn begin<S: Stream>(place: &mut Place<S>, address: SocketAddr) -> Option<B
     match head {
         Head::Http(read) => {
             let stream = place.take()?;
-            let upgraded = run_http(&shard, stream, read, address).await?;
-            place.put(upgraded.stream);
-            begin_websocket(place, upgraded.accepted, upgraded.handshake, upgraded.unread).await
+            let Upgraded { stream, accepted, handshake, unread } =
+                // Larger than all else here, and not for everybody.
+                Box::pin(run_http(&shard, stream, read, address)).await?;
+            place.put(stream);
+            begin_websocket(place, accepted, handshake, unread).await
         }
         Head::Refused(rejection) => {
             refuse(&shard, conn, rejection).await;
@@ -155,10 +160,9 @@ async fn begin<S: Stream>(place: &mut Place<S>, address: SocketAddr) -> Option<B
             encode_accept(&accepted.key, &mut response);
             let written = tokio::time::timeout(limit, write_all(&shard, conn, &response)).await;
             written.ok()?.ok()?;
-            let is_new = accepted.sid.is_none();
-            let revision = accepted.wire.revision();
-            let handshake =
-                is_new.then(|| keep(&shard, address, revision, "websocket", &request)).flatten();
+            let (is_new, revision) = (accepted.sid.is_none(), accepted.wire.revision());
+            let keep = || keep(&shard, address, revision, Transport::WebSocket, &request);
+            let handshake = is_new.then(keep).flatten();
             begin_websocket(place, accepted, handshake, unread).await
         }
     }
@@ -168,20 +172,22 @@ async fn begin<S: Stream>(place: &mut Place<S>, address: SocketAddr) -> Option<B
 async fn begin_websocket<S: Stream>(
     place: &mut Place<S>,
     accepted: Accepted,
-    handshake: Option<Arc<Handshake>>,
+    handshake: Option<Handshake>,
     unread: Vec<u8>,
-) -> Option<Begun> {
+) -> Option<SessionTask<S>> {
     let shard = Rc::clone(&place.shard);
     let Accepted { wire, sid, .. } = accepted;
     let Some(sid) = sid else {
-        let conn = place.conn?;
+        let conn = place.conn.take()?;
+        let session = SessionTask::of_websocket(Rc::clone(&shard), conn, wire, unread);
         open(&shard, conn, wire, handshake).await;
-        return Some(Begun { conn, wire, unread });
+        return Some(session);
     };
     if let Err(stream) = adopt(&shard, sid, wire.revision(), place.take()?, unread) {
         let mut frame = Vec::new();
         encode_close(close_code::NORMAL_CLOSURE, None, &mut frame);
-        say_goodbye(&shard, place.put(stream), &frame).await;
+        // Boxed, since few need it.
+        Box::pin(say_goodbye(&shard, place.put(stream), &frame)).await;
     }
     None
 }
@@ -191,7 +197,7 @@ async fn open<S: Stream>(
     shard: &Shard<S>,
     conn: ConnId,
     wire: Wire,
-    mut handshake: Option<Arc<Handshake>>,
+    mut handshake: Option<Handshake>,
 ) {
     poll_fn(|cx| {
         let mut streams = shard.streams.borrow_mut();
@@ -210,7 +216,8 @@ async fn open<S: Stream>(
 async fn refuse<S: Stream>(shard: &Shard<S>, conn: ConnId, rejection: Rejection) {
     let mut response = Vec::new();
     rejection.encode(&mut response);
-    say_goodbye(shard, conn, &response).await;
+    // Boxed, since few need it.
+    Box::pin(say_goodbye(shard, conn, &response)).await;
 }
 
 /// What a connection turns out to be.
@@ -228,8 +235,8 @@ async fn read_head<S: Stream>(shard: &Shard<S>, conn: ConnId) -> io::Result<Head
     loop {
         match decode_request(&head) {
             Ok(Some((request, length))) if is_ours(shard, &request) => {
-                head.drain(..length);
-                return Ok(Head::WebSocket(request, head));
+                // What is empty is not kept: it would cost an idle session its head.
+                return Ok(Head::WebSocket(request, head.split_off(length)));
             }
             Ok(Some(_)) => return Ok(Head::Http(head)),
             Err(error) => return Ok(Head::Refused(Rejection::from(&error))),

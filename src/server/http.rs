@@ -9,7 +9,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -33,7 +32,7 @@ use super::shard::Shard;
 use crate::engineio::Revision;
 use crate::net::Stream;
 use crate::room::Sid;
-use crate::shard::Handshake;
+use crate::shard::{Handshake, Transport};
 use crate::websocket::{HEADERS_MAX, REQUEST_BYTES_MAX, Request, accept_key, decode_query};
 
 pub(super) type HttpRequest = hyper::Request<Incoming>;
@@ -44,13 +43,13 @@ pub(super) struct Upgraded<S> {
     pub(super) stream: S,
     pub(super) accepted: Accepted,
     /// How the session begins, if it begins with this WebSocket.
-    pub(super) handshake: Option<Arc<Handshake>>,
+    pub(super) handshake: Option<Handshake>,
     /// What came behind the request.
     pub(super) unread: Vec<u8>,
 }
 
 /// A WebSocket that was granted and whose answer is on its way.
-type Granted = Rc<RefCell<Option<(OnUpgrade, Accepted, Option<Arc<Handshake>>)>>>;
+type Granted = Rc<RefCell<Option<(OnUpgrade, Accepted, Option<Handshake>)>>>;
 
 /// Serves the requests on `stream`, of which `read` has been read already,
 /// until it ends or becomes a WebSocket.
@@ -153,8 +152,9 @@ async fn answer<S: Stream>(
                 let on_upgrade = hyper::upgrade::on(&mut request);
                 let revision = accepted.wire.revision();
                 let is_new = accepted.sid.is_none();
-                let handshake =
-                    is_new.then(|| keep(shard, address, revision, "websocket", &head)).flatten();
+                let handshake = is_new
+                    .then(|| keep(shard, address, revision, Transport::WebSocket, &head))
+                    .flatten();
                 let response = switching(&accepted.key);
                 *granted.borrow_mut() = Some((on_upgrade, accepted, handshake));
                 response
@@ -202,7 +202,7 @@ fn route<S: Stream>(
             return Err(Rejection::BadRequest);
         }
         let revision = shard.config.speaks(revision).ok_or(Rejection::UnsupportedVersion)?;
-        let ask = Ask::Begin(keep(shard, address, revision, "polling", head));
+        let ask = Ask::Begin(keep(shard, address, revision, Transport::Polling, head));
         return Ok(Route::Poll(PollingRequest { revision: Some(revision), base64, ask }));
     };
     if !is_polling {

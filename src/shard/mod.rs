@@ -16,7 +16,7 @@ mod outbox;
 mod tickets;
 
 pub use self::core::{Closing, Core, Now, Witness};
-pub use handshake::Handshake;
+pub use handshake::{Handshake, Transport};
 pub use ids::Ids;
 pub use outbox::Outbox;
 pub use tickets::Waiting;
