@@ -62,7 +62,11 @@ pub(super) async fn run_http<S: Stream>(
     let granted = Granted::default();
     let service = service_fn(|request| {
         let (shard, granted) = (Rc::clone(shard), Rc::clone(&granted));
-        async move { Ok::<_, Infallible>(respond(&shard, address, &granted, request).await) }
+        async move {
+            let mut response = respond(&shard, address, &granted, request).await;
+            announce_idle_max(&shard.config, &mut response);
+            Ok::<_, Infallible>(response)
+        }
     });
     let config = &shard.config;
     let stream = HttpStream::new(read, stream, config.close_timeout);
@@ -125,13 +129,16 @@ async fn respond<S: Stream>(
     if let Some(cors) = cors {
         cors::allow(cors, origin.as_ref(), response.headers_mut());
     }
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        // A client that knows sends nothing on a connection that is about to be closed.
-        let timeout = format!("timeout={}", idle_max(&shard.config).as_secs());
-        let timeout = HeaderValue::try_from(timeout).ok();
-        response.headers_mut().extend(timeout.map(|timeout| (KEEP_ALIVE, timeout)));
-    }
     response
+}
+
+/// Says how long the connection may be idle: a client that knows sends nothing
+/// on one that is about to be closed.
+fn announce_idle_max(config: &Config, response: &mut HttpResponse) {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let timeout = HeaderValue::try_from(format!("timeout={}", idle_max(config).as_secs()));
+        response.headers_mut().extend(timeout.ok().map(|timeout| (KEEP_ALIVE, timeout)));
+    }
 }
 
 /// Answers a request outside our path.
