@@ -68,7 +68,7 @@ async fn run(options: Options) -> Result<(), String> {
     let listeners = net::listen_shards(listen, options.shards(), options.share_address)
         .map_err(|error| format!("can not listen on {listen}: {error}"))?;
     let address = listeners[0].local_addr().map_err(|error| format!("no address: {error}"))?;
-    let config = options.engine.clone();
+    let config = options.config();
     let server = format!("{:016x}", rand_chacha::ChaCha12Rng::from_seed(config.seed).next_u64());
     announce(address);
     serve(listeners, config, chat::app(options.namespaces(), server), shutdown)

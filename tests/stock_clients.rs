@@ -1,4 +1,5 @@
-//! Stock Socket.IO code against parlor: the npm client through the whole chat protocol.
+//! Stock Socket.IO code against parlor: the npm client through the whole chat
+//! protocol, over every transport, and the one of Socket.IO 2 through much of it.
 //!
 //! The same suite runs against a stock Node server first: a check that fails
 //! there is wrong, whatever it says about parlor.
@@ -17,6 +18,10 @@ use process::{PATIENCE, Process, address};
 /// The namespace that every server here serves besides `/`.
 const NAMESPACE: &str = "/other";
 
+/// What the clients of the suite speak, in order of their preference; the last
+/// is the default of the stock client, which goes over from the one to the other.
+const TRANSPORTS: [&str; 3] = ["websocket", "polling", "polling,websocket"];
+
 /// The whole suite takes some seconds.
 const SUITE_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -34,14 +39,28 @@ fn chat_server(port: u16) -> Option<Command> {
 
 #[test]
 fn the_suite_holds_against_a_stock_server() {
-    if let Some(mut server) = chat_server(0) {
-        run_suite(Process::start(&mut server));
+    for transports in TRANSPORTS {
+        if let Some(mut server) = chat_server(0) {
+            run_suite(Process::start(&mut server), transports);
+        }
     }
 }
 
 #[test]
 fn stock_clients_chat_on_parlor() {
-    run_suite(Process::start(&mut parlor(0)));
+    for transports in TRANSPORTS {
+        run_suite(Process::start(&mut parlor(0)), transports);
+    }
+}
+
+#[test]
+fn stock_clients_of_socket_io_2_chat_on_parlor() {
+    let mut server = Process::start(parlor(0).args(["--http-allow-eio3", "true"]));
+    let url = format!("http://{}", address(&server.line()));
+    let Some(mut client) = node("old-client.mjs") else { return };
+    let mut client = Process::start(client.args([&url, "--namespace", NAMESPACE]));
+    while client.line() != "all is well" {}
+    assert!(client.wait(PATIENCE).expect("the client is done").success());
 }
 
 #[test]
@@ -54,10 +73,11 @@ fn a_stock_client_survives_a_restart_of_parlor() {
     survive_a_restart(|port| Some(parlor(port)));
 }
 
-fn run_suite(mut server: Process) {
+fn run_suite(mut server: Process, transports: &str) {
     let url = format!("http://{}", address(&server.line()));
     let Some(mut suite) = node("chat-suite.mjs") else { return };
-    let mut suite = Process::start(suite.args([&url, "--namespace", NAMESPACE]));
+    let suite = suite.args([&url, "--namespace", NAMESPACE]).env("TRANSPORTS", transports);
+    let mut suite = Process::start(suite);
     let mut lines = Vec::new();
     let passed = loop {
         let line = suite.line();
@@ -67,7 +87,7 @@ fn run_suite(mut server: Process) {
         lines.push(line);
     };
     let status = suite.wait(SUITE_PATIENCE).expect("the suite ends after its last line");
-    assert!(status.success(), "{}", lines.join("\n"));
+    assert!(status.success(), "{transports}: {}", lines.join("\n"));
     assert_eq!(lines.len(), passed as usize, "one line for each check");
     assert!(passed > 50, "only {passed} checks ran");
 }

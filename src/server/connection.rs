@@ -7,15 +7,15 @@
 //!                                              asks for a WebSocket after all
 //! ```
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use super::handshake::{Accepted, accept, keep};
-use super::http::run_http;
+use super::http::{Upgraded, run_http};
 use super::rejection::Rejection;
 use super::session::{SessionTask, poll_drain};
 use super::shard::{Newborn, Shard};
@@ -27,148 +27,167 @@ use crate::engineio::Revision;
 use crate::hub::{ConnId, Opening};
 use crate::net::Stream;
 use crate::room::Sid;
-use crate::shard::Handshake;
+use crate::shard::{Handshake, Transport};
 use crate::websocket::{
     REQUEST_BYTES_MAX, Request, close_code, decode_request, encode_accept, encode_close,
 };
 
 /// Runs one connection from its first byte to its last handler.
-pub(super) async fn run_connection<S: Stream>(
-    shard: Rc<Shard<S>>,
-    conn: ConnId,
-    address: SocketAddr,
-) {
-    let mut place = Place { shard: Rc::clone(&shard), conn };
-    // Boxed, since it is large and, for a WebSocket, soon over.
-    let begun = Box::pin(begin(&shard, &mut place.conn, address)).await;
-    if let Some(Begun { wire, unread }) = begun {
-        let mut session = SessionTask::of_websocket(shard, place.conn, wire, unread);
-        poll_fn(|cx| session.poll(cx)).await;
+///
+/// Written by hand, so that the future is as large as what an idle session
+/// needs: the beginning, which needs much and is soon over, is boxed.
+pub(super) enum ConnectionTask<S: Stream> {
+    Beginning(Pin<Box<dyn Future<Output = Option<SessionTask<S>>>>>),
+    Session(SessionTask<S>),
+}
+
+impl<S: Stream> ConnectionTask<S> {
+    pub(super) fn new(shard: Rc<Shard<S>>, conn: ConnId, address: SocketAddr) -> Self {
+        Self::Beginning(Box::pin(begin(Place { shard, conn: Some(conn) }, address)))
     }
-    place.shard.release(place.conn);
+}
+
+impl<S: Stream> Future for ConnectionTask<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        loop {
+            match this {
+                Self::Beginning(beginning) => match ready!(beginning.as_mut().poll(cx)) {
+                    None => return Poll::Ready(()),
+                    Some(session) => *this = Self::Session(session),
+                },
+                Self::Session(session) => return session.poll(cx),
+            }
+        }
+    }
 }
 
 /// Runs a session that began with long-polling, whatever connections carry it.
 pub(super) async fn run_polling_session<S: Stream>(shard: Rc<Shard<S>>, newborn: Newborn) {
     let Newborn { conn, sid } = newborn;
-    let place = PolledPlace { place: Place { shard: Rc::clone(&shard), conn }, sid };
+    let _named = Named { shard: Rc::clone(&shard), sid };
     let wire = shard.streams.borrow_mut().polling(conn).map(|here| here.wire());
     if let Some(wire) = wire {
         let mut session = SessionTask::of_polling(shard, conn, wire);
         poll_fn(|cx| session.poll(cx)).await;
     }
-    place.place.shard.release(conn);
-    place.place.shard.sids.borrow_mut().remove(&sid);
 }
 
-/// A connection's place in the shard, given back even if its task panics.
+/// The place of a connection that has not become a session; given back even if
+/// its task panics.
 ///
 /// Not if the task is dropped: the shard ends then, and closes its streams in
 /// an order of its own.
 struct Place<S: Stream> {
     shard: Rc<Shard<S>>,
-    conn: ConnId,
+    /// None while the stream lies elsewhere: the place is somebody else's then.
+    conn: Option<ConnId>,
+}
+
+impl<S: Stream> Place<S> {
+    /// Takes the stream out, and gives the place back.
+    fn take(&mut self) -> Option<S> {
+        self.shard.streams.borrow_mut().take(self.conn.take()?)
+    }
+
+    /// Puts a stream in, at a new place.
+    fn put(&mut self, stream: S) -> ConnId {
+        debug_assert_eq!(self.conn, None, "one place at a time");
+        *self.conn.insert(self.shard.streams.borrow_mut().insert(stream))
+    }
+
+    fn release(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            self.shard.release(conn);
+        }
+    }
 }
 
 impl<S: Stream> Drop for Place<S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.shard.release(self.conn);
+            self.release();
         }
     }
 }
 
-/// The same, with the id by which requests find the session.
-struct PolledPlace<S: Stream> {
-    place: Place<S>,
+/// The id by which requests find a session, forgotten when this is dropped.
+struct Named<S: Stream> {
+    shard: Rc<Shard<S>>,
     sid: Sid,
 }
 
-impl<S: Stream> Drop for PolledPlace<S> {
+impl<S: Stream> Drop for Named<S> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.place.shard.sids.borrow_mut().remove(&self.sid);
-        }
+        self.shard.sids.borrow_mut().remove(&self.sid);
     }
 }
 
-/// A session that has begun with a WebSocket.
-struct Begun {
-    wire: Wire,
-    unread: Vec<u8>,
+/// Serves a connection until it is a session of its own, or over.
+async fn begin<S: Stream>(mut place: Place<S>, address: SocketAddr) -> Option<SessionTask<S>> {
+    let session = serve(&mut place, address).await;
+    place.release();
+    session
 }
 
-/// Serves a connection until it is a session of its own, or over. `conn` is
-/// where its stream lies, if it does.
-async fn begin<S: Stream>(
-    shard: &Rc<Shard<S>>,
-    conn: &mut ConnId,
-    address: SocketAddr,
-) -> Option<Begun> {
+async fn serve<S: Stream>(place: &mut Place<S>, address: SocketAddr) -> Option<SessionTask<S>> {
+    let shard = Rc::clone(&place.shard);
+    let conn = place.conn?;
     let limit = shard.config.limits.connect_timeout;
-    let head = tokio::time::timeout(limit, read_head(shard, *conn)).await.ok()?.ok()?;
+    let head = tokio::time::timeout(limit, read_head(&shard, conn)).await.ok()?.ok()?;
     match head {
         Head::Http(read) => {
-            let stream = shard.streams.borrow_mut().take(*conn)?;
-            let upgraded = run_http(shard, stream, read, address).await?;
-            *conn = shard.streams.borrow_mut().insert(upgraded.stream);
-            begin_websocket(shard, *conn, upgraded.accepted, upgraded.handshake, upgraded.unread)
-                .await
+            let stream = place.take()?;
+            let Upgraded { stream, accepted, handshake, unread } =
+                // Larger than all else here, and not for everybody.
+                Box::pin(run_http(&shard, stream, read, address)).await?;
+            place.put(stream);
+            begin_websocket(place, accepted, handshake, unread).await
         }
         Head::Refused(rejection) => {
-            let mut response = Vec::new();
-            rejection.encode(&mut response);
-            say_goodbye(shard, *conn, &response).await;
+            refuse(&shard, conn, rejection).await;
             None
         }
         Head::WebSocket(request, unread) => {
-            let accepted = match accept(shard, &request).await {
+            let accepted = match accept(&shard, &request).await {
                 Ok(accepted) => accepted,
                 Err(rejection) => {
-                    let mut response = Vec::new();
-                    rejection.encode(&mut response);
-                    say_goodbye(shard, *conn, &response).await;
+                    refuse(&shard, conn, rejection).await;
                     return None;
                 }
             };
             let mut response = Vec::new();
             encode_accept(&accepted.key, &mut response);
-            let written = tokio::time::timeout(limit, write_all(shard, *conn, &response)).await;
+            let written = tokio::time::timeout(limit, write_all(&shard, conn, &response)).await;
             written.ok()?.ok()?;
-            let handshake = accepted
-                .sid
-                .is_none()
-                .then(|| keep(shard, address, accepted.wire.revision(), "websocket", &request));
-            begin_websocket(shard, *conn, accepted, handshake.flatten(), unread).await
+            let (is_new, revision) = (accepted.sid.is_none(), accepted.wire.revision());
+            let keep = || keep(&shard, address, revision, Transport::WebSocket, &request);
+            let handshake = is_new.then(keep).flatten();
+            begin_websocket(place, accepted, handshake, unread).await
         }
     }
 }
 
 /// Makes a stream whose handshake is done a session, or the probe of one.
 async fn begin_websocket<S: Stream>(
-    shard: &Rc<Shard<S>>,
-    conn: ConnId,
+    place: &mut Place<S>,
     accepted: Accepted,
-    handshake: Option<Arc<Handshake>>,
+    handshake: Option<Handshake>,
     unread: Vec<u8>,
-) -> Option<Begun> {
+) -> Option<SessionTask<S>> {
+    let shard = Rc::clone(&place.shard);
     let Accepted { wire, sid, .. } = accepted;
     let Some(sid) = sid else {
-        shard.streams.borrow_mut().set_wire(conn, wire);
-        poll_fn(|cx| {
-            shard.streams.borrow_mut().set_waker(conn, cx.waker());
-            let (revision, is_raw) = (wire.revision(), shard.io.is_raw());
-            let opening = Opening { revision, may_upgrade: false, is_raw };
-            // Nobody can name this session: its id is for the client's log alone.
-            let _sid = shard.core.open(conn, opening, handshake.clone(), cx.waker());
-            Poll::Ready(())
-        })
-        .await;
-        return Some(Begun { wire, unread });
+        let conn = place.conn.take()?;
+        let session = SessionTask::of_websocket(Rc::clone(&shard), conn, wire, unread);
+        open(&shard, conn, wire, handshake).await;
+        return Some(session);
     };
-    let (stream, revision) = (shard.streams.borrow_mut().take(conn)?, wire.revision());
+    let (stream, revision) = (place.take()?, wire.revision());
     match shard.elsewhere(sid) {
-        None => welcome_probe(shard, sid, revision, stream, unread).await,
+        None => welcome_probe(&shard, sid, revision, stream, unread).await,
         Some(other) => {
             // A stream that can not be detached is closed.
             if let Ok(stream) = stream.detach() {
@@ -188,12 +207,42 @@ pub(super) async fn welcome_probe<S: Stream>(
     unread: Vec<u8>,
 ) {
     if let Err(stream) = adopt(shard, sid, revision, stream, unread) {
-        let conn = shard.streams.borrow_mut().insert(stream);
+        let mut place = Place { shard: Rc::clone(shard), conn: None };
         let mut frame = Vec::new();
         encode_close(close_code::NORMAL_CLOSURE, None, &mut frame);
-        say_goodbye(shard, conn, &frame).await;
-        shard.streams.borrow_mut().remove(conn);
+        // Boxed, since few need it.
+        let conn = place.put(stream);
+        Box::pin(say_goodbye(shard, conn, &frame)).await;
+        place.release();
     }
+}
+
+/// Opens a session of its own.
+async fn open<S: Stream>(
+    shard: &Shard<S>,
+    conn: ConnId,
+    wire: Wire,
+    mut handshake: Option<Handshake>,
+) {
+    poll_fn(|cx| {
+        let mut streams = shard.streams.borrow_mut();
+        streams.set_wire(conn, wire);
+        streams.set_waker(conn, cx.waker());
+        drop(streams);
+        let (revision, is_raw) = (wire.revision(), shard.io.is_raw());
+        let opening = Opening { revision, may_upgrade: false, is_raw };
+        // No request can name this session: its id is for the client's log alone.
+        let _sid = shard.core.open(conn, opening, handshake.take(), cx.waker());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+async fn refuse<S: Stream>(shard: &Shard<S>, conn: ConnId, rejection: Rejection) {
+    let mut response = Vec::new();
+    rejection.encode(&mut response);
+    // Boxed, since few need it.
+    Box::pin(say_goodbye(shard, conn, &response)).await;
 }
 
 /// What a connection turns out to be.
@@ -211,8 +260,8 @@ async fn read_head<S: Stream>(shard: &Shard<S>, conn: ConnId) -> io::Result<Head
     loop {
         match decode_request(&head) {
             Ok(Some((request, length))) if is_ours(shard, &request) => {
-                head.drain(..length);
-                return Ok(Head::WebSocket(request, head));
+                // What is empty is not kept: it would cost an idle session its head.
+                return Ok(Head::WebSocket(request, head.split_off(length)));
             }
             Ok(Some(_)) => return Ok(Head::Http(head)),
             Err(error) => return Ok(Head::Refused(Rejection::from(&error))),

@@ -1,7 +1,6 @@
 //! Whether a request may become a session, or part of one.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use super::Config;
 use super::rejection::Rejection;
@@ -10,7 +9,7 @@ use super::wire::Wire;
 use crate::engineio::Revision;
 use crate::net::Stream;
 use crate::room::Sid;
-use crate::shard::Handshake;
+use crate::shard::{Handshake, Transport};
 use crate::websocket::Request;
 
 /// A request for a WebSocket that is granted.
@@ -71,13 +70,13 @@ pub(super) fn keep<S: Stream>(
     shard: &Shard<S>,
     address: SocketAddr,
     revision: Revision,
-    transport: &'static str,
+    transport: Transport,
     request: &Request,
-) -> Option<Arc<Handshake>> {
+) -> Option<Handshake> {
     shard.config.keep_handshake.then(|| {
         let headers = request.headers.iter().map(|(name, value)| (&**name, &**value));
         let time = (shard.config.time_of_day)();
-        Arc::new(Handshake::new(address, time, revision, transport, &request.target, headers))
+        Handshake::new(address, time, revision, transport, &request.target, headers)
     })
 }
 

@@ -9,17 +9,18 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
+use super::Config;
 use super::cookie::set_cookie;
 use super::cors;
 use super::encoding::compress;
@@ -31,7 +32,7 @@ use super::shard::Shard;
 use crate::engineio::Revision;
 use crate::net::Stream;
 use crate::room::Sid;
-use crate::shard::Handshake;
+use crate::shard::{Handshake, Transport};
 use crate::websocket::{HEADERS_MAX, REQUEST_BYTES_MAX, Request, accept_key, decode_query};
 
 pub(super) type HttpRequest = hyper::Request<Incoming>;
@@ -42,13 +43,13 @@ pub(super) struct Upgraded<S> {
     pub(super) stream: S,
     pub(super) accepted: Accepted,
     /// How the session begins, if it begins with this WebSocket.
-    pub(super) handshake: Option<Arc<Handshake>>,
+    pub(super) handshake: Option<Handshake>,
     /// What came behind the request.
     pub(super) unread: Vec<u8>,
 }
 
 /// A WebSocket that was granted and whose answer is on its way.
-type Granted = Rc<RefCell<Option<(OnUpgrade, Accepted, Option<Arc<Handshake>>)>>>;
+type Granted = Rc<RefCell<Option<(OnUpgrade, Accepted, Option<Handshake>)>>>;
 
 /// Serves the requests on `stream`, of which `read` has been read already,
 /// until it ends or becomes a WebSocket.
@@ -61,14 +62,17 @@ pub(super) async fn run_http<S: Stream>(
     let granted = Granted::default();
     let service = service_fn(|request| {
         let (shard, granted) = (Rc::clone(shard), Rc::clone(&granted));
-        async move { Ok::<_, Infallible>(respond(&shard, address, &granted, request).await) }
+        async move {
+            let mut response = respond(&shard, address, &granted, request).await;
+            announce_idle_max(&shard.config, &mut response);
+            Ok::<_, Infallible>(response)
+        }
     });
     let config = &shard.config;
     let stream = HttpStream::new(read, stream, config.close_timeout);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // Runs from the end of the last answer: it is for idle peers and for slow ones.
-        .header_read_timeout(config.keep_alive_timeout.min(config.limits.connect_timeout))
+        .header_read_timeout(idle_max(config))
         .max_headers(HEADERS_MAX)
         .max_buf_size(REQUEST_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
@@ -98,6 +102,14 @@ pub(super) async fn run_http<S: Stream>(
     Some(Upgraded { stream, accepted, handshake, unread })
 }
 
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// How long a peer may take from one answer to the end of its next head,
+/// whether it is idle or slow.
+fn idle_max(config: &Config) -> Duration {
+    config.keep_alive_timeout.min(config.limits.connect_timeout)
+}
+
 /// Answers one request.
 async fn respond<S: Stream>(
     shard: &Rc<Shard<S>>,
@@ -120,6 +132,15 @@ async fn respond<S: Stream>(
     response
 }
 
+/// Says how long the connection may be idle: a client that knows sends nothing
+/// on one that is about to be closed.
+fn announce_idle_max(config: &Config, response: &mut HttpResponse) {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let timeout = HeaderValue::try_from(format!("timeout={}", idle_max(config).as_secs()));
+        response.headers_mut().extend(timeout.ok().map(|timeout| (KEEP_ALIVE, timeout)));
+    }
+}
+
 /// Answers a request outside our path.
 fn fallback(_: HttpRequest) -> HttpResponse {
     status_alone(StatusCode::NOT_FOUND)
@@ -138,8 +159,9 @@ async fn answer<S: Stream>(
                 let on_upgrade = hyper::upgrade::on(&mut request);
                 let revision = accepted.wire.revision();
                 let is_new = accepted.sid.is_none();
-                let handshake =
-                    is_new.then(|| keep(shard, address, revision, "websocket", &head)).flatten();
+                let handshake = is_new
+                    .then(|| keep(shard, address, revision, Transport::WebSocket, &head))
+                    .flatten();
                 let response = switching(&accepted.key);
                 *granted.borrow_mut() = Some((on_upgrade, accepted, handshake));
                 response
@@ -187,7 +209,7 @@ async fn route<S: Stream>(
             return Err(Rejection::BadRequest);
         }
         let revision = shard.config.speaks(revision).ok_or(Rejection::UnsupportedVersion)?;
-        let ask = Ask::Begin(keep(shard, address, revision, "polling", head));
+        let ask = Ask::Begin(keep(shard, address, revision, Transport::Polling, head));
         return Ok(Route::Poll(PollingRequest { revision: Some(revision), base64, ask }));
     };
     if !is_polling {
@@ -272,7 +294,7 @@ async fn read_body(mut body: Incoming, bytes_max: usize) -> Result<Vec<u8>, Reje
 fn head_of(request: &HttpRequest) -> Request {
     let uri = request.uri();
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let owned = |(name, value): (&header::HeaderName, &HeaderValue)| {
+    let owned = |(name, value): (&HeaderName, &HeaderValue)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     Request {

@@ -11,7 +11,6 @@
 //! ```
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Waker;
 
 use tokio::sync::oneshot;
@@ -61,7 +60,7 @@ impl PollingRequest {
 #[derive(Debug)]
 pub(super) enum Ask {
     /// A new session.
-    Begin(Option<Arc<Handshake>>),
+    Begin(Option<Handshake>),
     /// What there is for the client.
     Get(Sid),
     /// Whether a body may be posted; answered by [`PollingResponse::go_on`].
@@ -278,7 +277,7 @@ pub(super) fn abort_post<S: Stream>(shard: &Rc<Shard<S>>, sid: Sid, revision: Op
 async fn begin<S: Stream>(
     shard: &Rc<Shard<S>>,
     wire: Wire,
-    handshake: Option<Arc<Handshake>>,
+    handshake: Option<Handshake>,
 ) -> PollingResponse {
     // First of all, so that nothing has begun if the client goes meanwhile.
     let Ok(permit) = shard.newborns.reserve().await else {

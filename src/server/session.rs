@@ -40,6 +40,18 @@ pub(super) struct SessionTask<S: Stream> {
     ending: Ending,
 }
 
+/// Gives the session's place back even if its task panics.
+///
+/// Not if the task is dropped: the shard ends then, and closes its streams in
+/// an order of its own.
+impl<S: Stream> Drop for SessionTask<S> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shard.release(self.conn);
+        }
+    }
+}
+
 /// How far the end of a connection has come.
 ///
 /// ```text
@@ -74,11 +86,19 @@ impl<S: Stream> SessionTask<S> {
 
     /// The task of a session that is served by long-polling.
     pub(super) fn of_polling(shard: Rc<Shard<S>>, conn: ConnId, wire: Wire) -> Self {
-        Self { polls: true, ..Self::of_websocket(shard, conn, wire, Vec::new()) }
+        let mut session = Self::of_websocket(shard, conn, wire, Vec::new());
+        session.polls = true;
+        session
     }
 
-    /// Runs the session to its last handler.
+    /// Runs the session to its last handler, and gives its place back.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_session(cx));
+        self.shard.release(self.conn);
+        Poll::Ready(())
+    }
+
+    fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.shard.streams.borrow_mut().set_waker(self.conn, cx.waker());
         self.shard.core.set_waker(self.conn, cx.waker());
         for _ in 0..READS_PER_TURN {

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::Config;
-use super::connection::{run_connection, run_polling_session};
+use super::connection::{ConnectionTask, run_polling_session};
 use super::rejection::Rejection;
 use super::streams::Streams;
 use super::ticker::run_ticker;
@@ -152,7 +152,7 @@ fn start<S: Stream>(
 ) {
     let conn = shard.streams.borrow_mut().insert(stream);
     tracing::debug!(%address, conn = conn.generation, "accepted");
-    connections.spawn_local(run_connection(Rc::clone(shard), conn, address));
+    connections.spawn_local(ConnectionTask::new(Rc::clone(shard), conn, address));
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

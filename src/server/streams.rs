@@ -45,7 +45,7 @@ struct Entry<S> {
 /// What carries a session.
 #[derive(Debug)]
 enum Link<S> {
-    /// Ended; only the place is still taken.
+    /// Nothing any more; the place is still taken.
     Closed,
     Polling(Box<Polling>),
     Stream(S),
@@ -99,16 +99,15 @@ impl<S: Stream> Streams<S> {
         ConnId { index, generation }
     }
 
-    /// Closes a stream, or ends a polling session; its place stays taken.
+    /// Closes a stream, or ends a polling session. Its place stays taken until
+    /// all else that goes by its name has gone.
     pub(super) fn close(&mut self, conn: ConnId) {
         if let Some(entry) = self.entry(conn) {
-            let link = std::mem::replace(&mut entry.link, Link::Closed);
-            entry.backlog = None;
-            drop(link);
+            (entry.link, entry.backlog) = (Link::Closed, None);
         }
     }
 
-    /// Closes a stream, or ends a polling session, and frees its place.
+    /// Closes it if it is not yet, and frees its place.
     pub(super) fn remove(&mut self, conn: ConnId) {
         drop(self.take_entry(conn));
     }
@@ -197,6 +196,7 @@ impl<S: Stream> Streams<S> {
         let Some(entry) = self.entry(conn) else { return Poll::Ready(Ok(0)) };
         let stream = match &mut entry.link {
             Link::Closed => return Poll::Ready(Ok(0)),
+            // It has nothing to be read from.
             Link::Polling(_) => return Poll::Pending,
             Link::Stream(stream) => stream,
         };

@@ -191,6 +191,25 @@ pub(super) fn log_filter() -> Kind<String> {
     )
 }
 
+/// A site, as browsers name it, or all of them.
+pub(super) fn origin() -> Kind<String> {
+    Kind::new(
+        "ORIGIN",
+        "an origin such as \"https://chat.example.com\", without a path, or \"*\"",
+        |written| {
+            let origin = written.text()?;
+            let site = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+            let is_plain = |site: &str| {
+                !site.is_empty()
+                    && !site.contains(['/', ',', '*'])
+                    && !site.contains(char::is_whitespace)
+            };
+            (origin == "*" || site.is_some_and(is_plain)).then(|| origin.to_owned())
+        },
+        |origin: &String| origin.as_str().into(),
+    )
+}
+
 /// The name of a namespace.
 pub(super) fn namespace() -> Kind<String> {
     Kind::new(

@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::thread;
 
 use parlor::Config;
+use parlor::server::{Cors, Origins};
 
 /// Everything that the program can be told.
 #[derive(Clone)]
@@ -17,10 +18,21 @@ pub(crate) struct Options {
     pub(crate) shards: Option<u8>,
     /// Whether another process may listen on the same address.
     pub(crate) share_address: bool,
+    /// Sites whose pages may use long-polling.
+    pub(crate) cors: Sites,
     /// What is logged and how.
     pub(crate) log: Log,
     /// The engine's own settings; the others of them are here already.
     pub(crate) engine: Config,
+}
+
+/// Sites whose pages may use long-polling.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sites {
+    /// Each as browsers write it; `*` is every site.
+    pub(crate) origin: Vec<String>,
+    /// Whether they may send cookies.
+    pub(crate) credentials: bool,
 }
 
 /// What is logged and how.
@@ -48,6 +60,7 @@ impl Default for Options {
             namespace: Vec::new(),
             shards: None,
             share_address: false,
+            cors: Sites::default(),
             log: Log { filter: "info".to_owned(), format: LogFormat::Text },
             engine: Config::default(),
         }
@@ -55,6 +68,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// What the engine is to be like.
+    pub(crate) fn config(&self) -> Config {
+        Config { cors: self.cors.rules(), ..self.engine.clone() }
+    }
+
     /// How many threads share the connections.
     pub(crate) fn shards(&self) -> u8 {
         self.shards.unwrap_or_else(|| {
@@ -72,6 +90,16 @@ impl Options {
             }
         }
         all
+    }
+}
+
+impl Sites {
+    /// Nobody, if nobody is named. Browsers send no cookies to who lets everybody in.
+    fn rules(&self) -> Option<Cors> {
+        let is_any = self.origin.iter().any(|origin| origin == "*");
+        let origins = if is_any { Origins::Any } else { Origins::These(self.origin.clone()) };
+        let credentials = self.credentials && !is_any;
+        (!self.origin.is_empty()).then_some(Cors { origins, credentials })
     }
 }
 

@@ -8,7 +8,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::kind::{
-    address, bytes, choice, count, list, log_filter, namespace, or_word, time, url_path, yes_or_no,
+    address, bytes, choice, count, list, log_filter, namespace, or_word, origin, time, url_path,
+    yes_or_no,
 };
 use super::options::LogFormat;
 use super::setting::{Group, group, setting};
@@ -23,7 +24,7 @@ const ITEMS: RangeInclusive<u64> = 1..=1_000_000;
 
 /// Every setting, in the order in which people are shown them.
 pub(super) fn table() -> Vec<Group> {
-    vec![server(), limits(), log()]
+    vec![server(), http(), cors(), limits(), log()]
 }
 
 fn server() -> Group {
@@ -81,6 +82,60 @@ fn server() -> Group {
                 "Largest message that a client may send.",
                 bytes(BYTES),
                 |to| &mut to.engine.limits.max_payload,
+            ),
+        ],
+    )
+}
+
+fn http() -> Group {
+    group(
+        "http",
+        "Clients that poll, or begin with polling.",
+        vec![
+            setting(
+                "allow_eio3",
+                "Whether clients of Socket.IO 2 (Engine.IO protocol v3) are served too.",
+                yes_or_no(),
+                |to| &mut to.engine.allow_eio3,
+            ),
+            setting(
+                "compression",
+                "Whether answers to polls are compressed for who accepts it.",
+                yes_or_no(),
+                |to| &mut to.engine.http_compression,
+            ),
+            setting(
+                "keep_alive_timeout",
+                "How long a connection may be idle between two requests.",
+                time(TIMES),
+                |to| &mut to.engine.keep_alive_timeout,
+            ),
+            setting(
+                "upgrade_timeout",
+                "How long a WebSocket may take to take over from polling.",
+                time(TIMES),
+                |to| &mut to.engine.upgrade_timeout,
+            ),
+        ],
+    )
+}
+
+fn cors() -> Group {
+    group(
+        "cors",
+        "Which other sites' pages may use long-polling; browsers ask nobody for WebSockets.",
+        vec![
+            setting(
+                "origin",
+                "Sites, as `https://chat.example.com`; `*` is every site.",
+                list(origin()),
+                |to| &mut to.cors.origin,
+            ),
+            setting(
+                "credentials",
+                "Whether their pages may send cookies; not with `*`.",
+                yes_or_no(),
+                |to| &mut to.cors.credentials,
             ),
         ],
     )

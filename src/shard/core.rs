@@ -84,7 +84,7 @@ struct Slot {
     inbox: VecDeque<Notification>,
     closing: Option<Closing>,
     /// How the connection began, if that is kept.
-    handshake: Option<Arc<Handshake>>,
+    handshake: Option<Handshake>,
     /// The peer does not take what is written: volatile packets are dropped.
     congested: bool,
 }
@@ -269,7 +269,7 @@ impl Core {
         &self,
         conn: ConnId,
         opening: Opening,
-        handshake: Option<Arc<Handshake>>,
+        handshake: Option<Handshake>,
         waker: &Waker,
     ) -> Sid {
         let now = (self.now)();
@@ -319,7 +319,7 @@ impl Core {
     }
 
     /// How the connection began, if that is kept.
-    pub fn handshake(&self, conn: ConnId) -> Option<Arc<Handshake>> {
+    pub fn handshake(&self, conn: ConnId) -> Option<Handshake> {
         self.state.borrow_mut().slot(conn)?.handshake.clone()
     }
 

@@ -23,7 +23,7 @@ mod tickets;
 pub use self::core::{Closing, Core, Now, Witness};
 pub use attached::Attached;
 pub use exchange::{Exchange, Parcel, mesh};
-pub use handshake::Handshake;
+pub use handshake::{Handshake, Transport};
 pub use ids::Ids;
 pub use outbox::Outbox;
 pub use tickets::{Replies, Waiting};

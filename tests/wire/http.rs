@@ -159,6 +159,7 @@ fn an_idle_connection_is_closed_and_a_waiting_poll_is_not() {
     send(&mut idle, "GET", "/", "", b"");
     let response = idle.response();
     assert_eq!(response.status, 404);
+    assert_eq!(response.header("keep-alive"), Some("timeout=0"), "whole seconds");
     assert!(idle.everything().is_empty());
     std::thread::sleep(Duration::from_millis(300));
     poller.posts("4patience");

@@ -316,3 +316,41 @@ fn many_requests_share_a_connection() {
         assert_eq!(wire.response().text(), body);
     }
 }
+
+/// The end of one connection must not touch another that has its place by now.
+#[test]
+fn connections_that_come_and_go_do_not_touch_each_other() {
+    let server = echo();
+    for round in 0..50 {
+        let mut others: Vec<Wire> = (0..5).map(|_| Wire::dial(server.address)).collect();
+        others.iter_mut().for_each(|other| send(other, "GET", "/", "", b""));
+        others.iter_mut().for_each(|other| assert_eq!(other.response().status, 404));
+        let mut beginning: Vec<Wire> = Vec::new();
+        for other in others {
+            let mut wire = Wire::dial(server.address);
+            send(&mut wire, "GET", "/socket.io/?EIO=4&transport=polling", "", b"");
+            beginning.push(wire);
+            drop(other);
+        }
+        for wire in &mut beginning {
+            assert!(wire.response().text().starts_with("0{"), "round {round}");
+        }
+    }
+}
+
+/// A place is free again only when the last handler has ended.
+#[test]
+fn a_handler_that_outlives_its_connection_keeps_its_place() {
+    let server = echo();
+    for _ in 0..5 {
+        let mut slow = Wire::open(server.address).1;
+        slow.send_text("4slow");
+        slow.send_text("4and then");
+        std::thread::sleep(Duration::from_millis(20));
+        drop(slow);
+        std::thread::sleep(Duration::from_millis(20));
+        let mut next = Wire::open(server.address).1;
+        next.send_text("4undisturbed");
+        assert_eq!(next.text(), "4undisturbed");
+    }
+}

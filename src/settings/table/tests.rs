@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use parlor::Config;
+use parlor::server::{Cors, Origins};
 use toml::Value;
 
 use super::*;
@@ -11,7 +12,7 @@ use crate::settings::options::Options;
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 18] = [
+const VALUES: [(&str, &str); 24] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -22,6 +23,12 @@ const VALUES: [(&str, &str); 18] = [
     ("connect_timeout", "4007ms"),
     ("close_timeout", "4008ms"),
     ("max_payload_bytes", "4009"),
+    ("http.allow_eio3", "true"),
+    ("http.compression", "false"),
+    ("http.keep_alive_timeout", "4016ms"),
+    ("http.upgrade_timeout", "4017ms"),
+    ("cors.origin", "https://a.example,http://b.example:8080"),
+    ("cors.credentials", "true"),
     ("limits.outbound_bytes_max", "4010"),
     ("limits.events_waiting_max", "4011"),
     ("limits.attachments_max", "12"),
@@ -57,7 +64,8 @@ fn every_name_is_used_once_and_for_settings_only() {
 #[test]
 fn every_name_is_one_that_can_be_typed() {
     for setting in settings(&table()) {
-        let plain = |c: char| c.is_ascii_lowercase() || matches!(c, '.' | '_');
+        let plain =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_');
         assert!(setting.key.chars().all(plain), "{}", setting.key);
         assert!(setting.key.matches('.').count() <= 1, "{}: one group at most", setting.key);
     }
@@ -130,16 +138,21 @@ fn every_setting_arrives_where_it_is_used() {
         outbound_bytes_max,
         events_waiting_max,
         close_timeout,
-        seed: _,
-        allow_eio3: _,
-        cors: _,
+        allow_eio3,
+        cors,
+        // Only for applications of their own.
         cookie: _,
-        http_compression: _,
-        keep_alive_timeout: _,
-        upgrade_timeout: _,
+        http_compression,
+        keep_alive_timeout,
+        upgrade_timeout,
         keep_handshake: _,
         time_of_day: _,
-    } = options.engine;
+        seed: _,
+    } = options.config();
+    let origins = ["https://a.example", "http://b.example:8080"].map(str::to_owned).to_vec();
+    assert_eq!(cors, Some(Cors { origins: Origins::These(origins), credentials: true }));
+    assert_eq!((allow_eio3, http_compression), (true, false));
+    assert_eq!((keep_alive_timeout, upgrade_timeout), (ms(4016), ms(4017)));
     assert_eq!((path.as_str(), options.shards, options.share_address), ("/live/", Some(3), true));
     assert_eq!((outbound_bytes_max, events_waiting_max), (4010, 4011));
     assert_eq!(close_timeout, ms(4008));

@@ -140,8 +140,10 @@ export async function typing_reaches_the_others_without_an_ack(world) {
 export async function a_volatile_emit_of_the_client_is_served(world) {
   const room = world.room();
   const [typist, reader] = [await world.peer(room), await world.peer(room)];
+  await typist.writable();
   typist.socket.volatile.emit("typing", room);
   assert.deepEqual(await reader.expect("typing"), { room, from: typist.id });
+  await typist.writable();
   typist.socket.volatile.emit("message", { room, body: "quick" });
   assert.equal((await reader.expect("message")).body, "quick");
   assert.deepEqual(await typist.socket.timeout(5000).emitWithAck("echo", 1), 1);

@@ -21,10 +21,13 @@ export async function soon(promise, what) {
   }
 }
 
+/** The transports that clients may use, in order: those in the environment, or WebSocket alone. */
+const TRANSPORTS = (process.env.TRANSPORTS ?? "websocket").split(",");
+
 /** A connection that can carry several namespaces. */
 export function manager(url, options = {}) {
   return new Manager(url, {
-    transports: ["websocket"],
+    transports: TRANSPORTS,
     autoConnect: false,
     reconnectionDelay: 20,
     reconnectionDelayMax: 200,
@@ -119,6 +122,18 @@ export class Peer {
   async quiet() {
     await this.ask("echo", "fence");
     assert.deepEqual(this.received.slice(this.#taken), [], "nothing more was to arrive");
+  }
+
+  /** The transport that this client ends up with. */
+  async transport() {
+    const { engine } = this.socket.io;
+    while (engine.transport.name !== TRANSPORTS.at(-1)) await sleep(1);
+    return engine.transport;
+  }
+
+  /** Waits until the client would not drop a volatile emit: none of its requests is under way. */
+  async writable() {
+    while (!this.socket.io.engine.transport.writable) await sleep(1);
   }
 
   /** Everything of `event` taken or not, without waiting. */
