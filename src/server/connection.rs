@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use super::handshake::{Accepted, accept, keep};
 use super::http::{Upgraded, run_http};
@@ -170,6 +171,10 @@ async fn serve<S: Stream>(place: &mut Place<S>, address: SocketAddr) -> Option<S
     }
 }
 
+/// Some clients of Engine.IO v3 listen for messages only once they have seen
+/// the WebSocket open, and miss one that comes in the same packet.
+const OLD_CLIENT_PAUSE: Duration = Duration::from_millis(5);
+
 /// Makes a stream whose handshake is done a session, or the probe of one.
 async fn begin_websocket<S: Stream>(
     place: &mut Place<S>,
@@ -180,6 +185,9 @@ async fn begin_websocket<S: Stream>(
     let shard = Rc::clone(&place.shard);
     let Accepted { wire, sid, .. } = accepted;
     let Some(sid) = sid else {
+        if wire.revision() == Revision::V3 {
+            tokio::time::sleep(OLD_CLIENT_PAUSE).await;
+        }
         let conn = place.conn.take()?;
         let session = SessionTask::of_websocket(Rc::clone(&shard), conn, wire, unread);
         open(&shard, conn, wire, handshake).await;

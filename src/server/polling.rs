@@ -12,6 +12,7 @@
 
 use std::rc::Rc;
 use std::task::Waker;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -140,6 +141,11 @@ impl Polling {
     pub(super) fn new(wire: Wire) -> Self {
         let (session, queue) = (Session::default(), Vec::new());
         Self { session, wire, queue, get: None, post: None, probe: None }
+    }
+
+    /// Whether a WebSocket is about to take over.
+    fn is_upgrading(&self) -> bool {
+        self.session.is_upgrading()
     }
 
     pub(super) fn wire(&self) -> Wire {
@@ -293,6 +299,11 @@ async fn begin<S: Stream>(
 }
 
 async fn get<S: Stream>(shard: &Rc<Shard<S>>, conn: ConnId) -> PollingResponse {
+    if here(shard, conn, Polling::is_upgrading) {
+        // The word that ends polling may have been sent before this request,
+        // and be read after it: they came on two connections.
+        tokio::time::sleep(OVERTAKEN_BY_MAX).await;
+    }
     let (reply, answer) = oneshot::channel();
     if let Err(refusal) = handle(shard, conn, Event::Get, &mut Some(reply)) {
         return Rejection::from(refusal).into();
@@ -321,6 +332,15 @@ async fn posted<S: Stream>(
     octets: bool,
     body: Vec<u8>,
 ) -> PollingResponse {
+    if says_goodbye(&body) {
+        // A poll that was sent before it may come after it, and is answered still.
+        let overtaken = async {
+            while here(shard, conn, |polling| polling.get.is_none()) {
+                tokio::time::sleep(OVERTAKEN_STEP).await;
+            }
+        };
+        let _ = tokio::time::timeout(OVERTAKEN_BY_MAX, overtaken).await;
+    }
     let (reply, answer) = oneshot::channel();
     {
         let mut streams = shard.streams.borrow_mut();
@@ -333,6 +353,21 @@ async fn posted<S: Stream>(
     }
     let aborting = Aborting { shard, conn, event: Event::PostAborted, is_over: false };
     take(answer, aborting).await
+}
+
+/// How much later a request may come than another that was sent after it: they
+/// take two connections, and perhaps two shards.
+const OVERTAKEN_BY_MAX: Duration = Duration::from_millis(20);
+const OVERTAKEN_STEP: Duration = Duration::from_millis(2);
+
+/// Whether the last packet of a body is a close packet, of either revision.
+fn says_goodbye(body: &[u8]) -> bool {
+    body == b"1" || body.ends_with(b"\x1e1") || body.ends_with(b"1:1")
+}
+
+/// Whether a polling session is there, and like this.
+fn here<S: Stream>(shard: &Shard<S>, conn: ConnId, is_like: impl FnOnce(&Polling) -> bool) -> bool {
+    shard.streams.borrow_mut().polling(conn).is_some_and(|polling| is_like(polling))
 }
 
 /// Waits for an answer; whoever stops waiting has gone.
