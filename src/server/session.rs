@@ -135,6 +135,7 @@ impl<S: Stream> SessionTask<S> {
         let taken =
             self.shard.streams.borrow_mut().polling(self.conn).and_then(|here| here.take_payload());
         if let Some(mut payload) = taken {
+            self.shard.core.catch_up();
             let event = self.posted(payload.decode());
             match event {
                 None => {
@@ -203,6 +204,7 @@ impl<S: Stream> SessionTask<S> {
     /// as far as they go: an event that was sent before a disconnect is
     /// handled before it.
     fn receive(&mut self, cx: &mut Context<'_>, mut bytes: &mut [u8]) {
+        self.shard.core.catch_up();
         let max = self.shard.config.limits.max_payload;
         while self.shard.core.closing(self.conn).is_none() {
             let taken = match self.decoder.decode(bytes, max) {

@@ -204,6 +204,17 @@ impl Core {
         cx.waker().wake_by_ref();
     }
 
+    /// Handles what other shards have said by now. Called before what a client
+    /// says is handled: the client may have learned from somebody else of what
+    /// is on its way here, and expects to have it before the answer to what it
+    /// says next.
+    pub fn catch_up(&self) {
+        loop {
+            let Some(envelope) = self.inbox.borrow_mut().try_receive() else { return };
+            self.receive(envelope);
+        }
+    }
+
     fn receive(&self, envelope: Envelope) {
         let Envelope { from, content, permit } = envelope;
         let now = (self.now)();

@@ -175,6 +175,14 @@ impl Inbox {
     }
 }
 
+impl Inbox {
+    /// What has come already, without waiting. Nothing while messages are held
+    /// back: what is held back has not come.
+    pub(super) fn try_receive(&mut self) -> Option<Envelope> {
+        if self.delays.is_some() { None } else { self.receiver.try_recv().ok() }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let before = self.budget.used.fetch_sub(self.units, Ordering::Relaxed);
