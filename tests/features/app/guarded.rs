@@ -1,0 +1,35 @@
+//! Middleware: who gets in, and which packets do.
+
+use parlor::{Admission, Namespace, Raw, Refusal, Socket};
+use serde_json::json;
+
+/// Two guards, the first of which takes its time.
+pub(super) fn admissions(here: &mut Namespace) {
+    here.on_admission(async |admission: Admission| {
+        tokio::task::yield_now().await;
+        match admission.auth["token"].as_str() {
+            Some("secret") => Ok(()),
+            Some(_) => Err(Refusal { data: json!({ "code": 7 }), ..Refusal::new("wrong token") }),
+            None => Err(Refusal::new("no token")),
+        }
+    });
+    here.on_admission(async |admission: Admission| match admission.auth["age"].as_u64() {
+        Some(18..) => Ok(()),
+        Some(_) | None => Err(Refusal::new("too young")),
+    });
+    here.on_connection(async |socket: Socket| socket.emit("welcome", ()));
+}
+
+/// Two guards of packets.
+pub(super) fn filters(here: &mut Namespace) {
+    here.on_packet(async |_: Socket, raw: Raw| {
+        tokio::task::yield_now().await;
+        let is_long = raw.arguments().any(|argument| argument.len() > 100);
+        if is_long { Err(Refusal::new("too long")) } else { Ok(()) }
+    });
+    here.on_packet(async |_: Socket, raw: Raw| {
+        let is_rude = raw.arguments().any(|argument| argument.contains("damn"));
+        if is_rude { Err(Refusal::new("too rude")) } else { Ok(()) }
+    });
+    here.on("mutter", async |socket: Socket, raw: Raw| socket.emit("muttered", super::Same(raw)));
+}

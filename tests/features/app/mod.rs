@@ -1,0 +1,52 @@
+//! An application that uses every feature. What it does with each of them is
+//! said by its clients, and told to them.
+//!
+//! Each group of features has a namespace of its own, with its own home shard.
+
+mod acks;
+mod binary;
+mod ending;
+mod guarded;
+mod listening;
+mod words;
+
+use std::sync::mpsc::SyncSender;
+
+use bytes::Bytes;
+use parlor::app::ToArgs;
+use parlor::{Io, Raw};
+
+/// The application; its sockets say farewell to `farewell`.
+pub(crate) fn app(farewell: SyncSender<String>) -> impl Fn(&mut Io) + Clone + Send + 'static {
+    move |io| {
+        for (name, extras) in [
+            ("/", words::between_shards as fn(&mut parlor::Namespace)),
+            ("/guarded", guarded::admissions),
+            ("/filtered", guarded::filters),
+            ("/listening", listening::listeners),
+            ("/acks", acks::questions),
+            ("/binary", binary::attachments),
+        ] {
+            let namespace = io.of(name);
+            words::everywhere(namespace);
+            extras(namespace);
+        }
+        let ending = io.of("/ending");
+        words::everywhere(ending);
+        ending::farewells(ending, farewell.clone());
+    }
+}
+
+/// The arguments of an event, to be sent on as they came.
+struct Same(Raw);
+
+impl ToArgs for Same {
+    fn write(&self, json: &mut String) {
+        let arguments: Vec<&str> = self.0.arguments().collect();
+        json.push_str(&arguments.join(","));
+    }
+
+    fn attachments(&self) -> &[Bytes] {
+        self.0.0.attachments()
+    }
+}
