@@ -206,8 +206,8 @@ impl Hub {
         actions: &mut Actions,
     ) {
         let home = self.namespaces.home(namespace);
-        self.note_request(home);
-        actions.tell(home, Message::Request { namespace, request, ticket });
+        let answer_first = self.note_request(home);
+        actions.tell(home, Message::Request { namespace, request, ticket, answer_first });
     }
 
     pub(super) fn emit(
@@ -293,7 +293,10 @@ impl Hub {
                 }
             }
             Message::Reply(ticket, reply) => actions.list.push(Action::Replied(ticket, reply)),
-            Message::Request { namespace, request, ticket } => {
+            Message::Request { namespace, request, ticket, answer_first } => {
+                if answer_first {
+                    self.tell_asker(from, actions);
+                }
                 self.requested(from, namespace, request, ticket, actions);
             }
             Message::ServerSide { namespace, packet } => {

@@ -80,6 +80,9 @@ pub enum Message {
         request: Request,
         /// Who waits for the outcome.
         ticket: Option<Ticket>,
+        /// Packets wait for the answer to earlier requests: it is to come before
+        /// whatever this one causes.
+        answer_first: bool,
     },
     /// An event for the receiver's application itself.
     ServerSide {

@@ -11,9 +11,12 @@
 //!  home      ...m1, m2, leave, Answer -->  m1  m2  [answer: the ack goes out]
 //! ```
 //!
+//! What the handler asks for after that must not overtake the packet in turn: a
+//! request that follows a packet that waits has the home answer first.
+//!
 //! Nothing waits where the namespace is at home: its order is the order of calls.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::encode::Outgoing;
 use super::{Actions, Hub, Payload, Reason, SocketId};
@@ -62,6 +65,8 @@ enum What {
 pub(super) struct Homes {
     asked: BTreeMap<ShardId, u64>,
     answered: BTreeMap<ShardId, u64>,
+    /// Homes for whose answer a packet waits that was sent after the last request to them.
+    owed: BTreeSet<ShardId>,
     /// Sockets whose first held packet waits for this.
     waiting: BTreeMap<Mark, Vec<SocketId>>,
     /// What was asked outside of any socket's handlers.
@@ -89,8 +94,9 @@ fn note(marks: &mut Vec<Mark>, mark: Mark) {
 }
 
 impl Hub {
-    /// Notes that a request to `home` was made, by the handler in progress.
-    pub(super) fn note_request(&mut self, home: ShardId) {
+    /// Notes that a request to `home` is made, by the handler in progress; says
+    /// whether packets that were sent before it wait for that home's answer.
+    pub(super) fn note_request(&mut self, home: ShardId) -> bool {
         let asked = self.homes.asked.entry(home).or_default();
         *asked += 1;
         let mark = Mark { home, number: *asked };
@@ -99,6 +105,7 @@ impl Hub {
             Some(socket) => note(&mut socket.hold.get_or_insert_default().asked, mark),
             None => note(&mut self.homes.ambient, mark),
         }
+        self.homes.owed.remove(&home)
     }
 
     /// Sends the frames since `start` in [`Actions::bytes`] to a socket of this
@@ -208,6 +215,7 @@ impl Hub {
 
     fn keep(&mut self, socket: SocketId, held: Held) {
         let mark = self.homes.first_unmet(&held.after);
+        self.homes.owed.extend(held.after.iter().map(|mark| mark.home));
         let Some(receiver) = self.at_mut(socket.namespace).socket_mut(socket.key) else { return };
         let hold = receiver.hold.get_or_insert_default();
         hold.held.push_back(held);

@@ -114,6 +114,15 @@ struct Asker {
     told: u64,
 }
 
+impl Asker {
+    fn tell(&mut self, shard: ShardId, actions: &mut Actions) {
+        if self.told < self.heard {
+            self.told = self.heard;
+            actions.tell(shard, exchange::Message::Answer { number: self.heard, outcome: None });
+        }
+    }
+}
+
 impl Hub {
     /// An empty hub that serves `namespaces`, each a name with its leading slash;
     /// they must be the same on each shard. An empty name is a template's place.

@@ -106,10 +106,14 @@ impl Hub {
     /// Tells other shards how many of their requests have been handled.
     pub fn tell_askers(&mut self, actions: &mut Actions) {
         for (&shard, asker) in &mut self.askers {
-            if asker.told < asker.heard {
-                asker.told = asker.heard;
-                actions.tell(shard, Message::Answer { number: asker.heard, outcome: None });
-            }
+            asker.tell(shard, actions);
+        }
+    }
+
+    /// Tells one shard at once, since packets wait there for it.
+    pub(super) fn tell_asker(&mut self, shard: ShardId, actions: &mut Actions) {
+        if let Some(asker) = self.askers.get_mut(&shard) {
+            asker.tell(shard, actions);
         }
     }
 

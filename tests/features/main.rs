@@ -19,6 +19,7 @@ mod connecting;
 mod emitting;
 mod ending;
 mod listening;
+mod order;
 mod peer;
 #[expect(dead_code, reason = "of tests with processes; these need a part of it")]
 #[path = "../support/process.rs"]

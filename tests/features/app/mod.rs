@@ -8,6 +8,7 @@ mod binary;
 mod ending;
 mod guarded;
 mod listening;
+mod order;
 mod words;
 
 use std::sync::mpsc::SyncSender;
@@ -26,6 +27,7 @@ pub(crate) fn app(farewell: SyncSender<String>) -> impl Fn(&mut Io) + Clone + Se
             ("/listening", listening::listeners),
             ("/acks", acks::questions),
             ("/binary", binary::attachments),
+            ("/order", order::mixtures),
         ] {
             let namespace = io.of(name);
             words::everywhere(namespace);
