@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use super::handshake::{Accepted, accept, keep};
 use super::http::{Upgraded, run_http};
@@ -22,6 +23,7 @@ use super::shard::{Newborn, Shard};
 use super::streams::Written;
 use super::upgrade::adopt;
 use super::wire::Wire;
+use crate::engineio::Revision;
 use crate::hub::{ConnId, Opening};
 use crate::net::Stream;
 use crate::room::Sid;
@@ -168,6 +170,13 @@ async fn serve<S: Stream>(place: &mut Place<S>, address: SocketAddr) -> Option<S
     }
 }
 
+/// How long after the handshake an old client's open packet is sent.
+///
+/// Some of them (the official suite of that revision is one) listen only once
+/// they have heard that the WebSocket is open, and miss what came in the same
+/// read; servers used to be slow enough for them.
+const OLD_CLIENT_PAUSE: Duration = Duration::from_millis(5);
+
 /// Makes a stream whose handshake is done a session, or the probe of one.
 async fn begin_websocket<S: Stream>(
     place: &mut Place<S>,
@@ -180,6 +189,9 @@ async fn begin_websocket<S: Stream>(
     let Some(sid) = sid else {
         let conn = place.conn.take()?;
         let session = SessionTask::of_websocket(Rc::clone(&shard), conn, wire, unread);
+        if wire.revision() == Revision::V3 {
+            tokio::time::sleep(OLD_CLIENT_PAUSE).await;
+        }
         open(&shard, conn, wire, handshake).await;
         return Some(session);
     };
