@@ -4,13 +4,22 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use parlor::socketio::{self, Args, Kind, Limits, encode_head, json};
+use parlor::socketio::{self, Args, Kind, Limits, encode_head, json, msgpack};
 use parlor::websocket::{Decoder, Opcode, Role, encode};
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 const MESSAGE_BYTES_MAX: usize = 1_000_000;
 
-criterion_group!(benches, frame_decode, frame_encode, packet_decode, event_encode, json_scan);
+criterion_group!(
+    benches,
+    frame_decode,
+    frame_encode,
+    packet_decode,
+    event_encode,
+    json_scan,
+    msgpack_decode,
+    msgpack_encode
+);
 criterion_main!(benches);
 
 /// A complete masked frame in the buffer, as a server mostly sees them. Every
@@ -113,6 +122,48 @@ fn json_scan(criterion: &mut Criterion) {
             bencher.iter(|| json::scan(black_box(json), 128).is_ok())
         });
     }
+}
+
+/// The packets of `packet_decode`, and one of many small items, from clients with the
+/// MessagePack parser.
+fn msgpack_decode(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("msgpack_decode");
+    let limits = Limits::default();
+    for (name, json, attachments) in msgpack_cases() {
+        let mut packet = Vec::new();
+        msgpack::encode(Kind::Event, "/", None, Some(&json), &attachments, &mut packet);
+        group.throughput(Throughput::Bytes(packet.len() as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| black_box(msgpack::decode(black_box(&packet), &limits)).is_ok());
+        });
+    }
+}
+
+fn msgpack_encode(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("msgpack_encode");
+    for (name, json, attachments) in msgpack_cases() {
+        let mut out = Vec::new();
+        group.throughput(Throughput::Bytes(json.len() as u64));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                let json = Some(black_box(&*json));
+                msgpack::encode(Kind::Event, "/", None, json, &attachments, &mut out);
+                out.len()
+            });
+        });
+    }
+}
+
+fn msgpack_cases() -> [(&'static str, String, Vec<Bytes>); 4] {
+    let binary = r#"["message",{"room":"lobby","body":{"_placeholder":true,"num":0}}]"#;
+    let structure = r#"{"id":12,"at":[1,2.5e3],"ok":true},"#.repeat(500);
+    [
+        ("event_128_bytes", message(128)[2..].to_owned(), vec![]),
+        ("event_1024_bytes", message(1024)[2..].to_owned(), vec![]),
+        ("event_with_attachment", binary.to_owned(), vec![Bytes::from_static(&[7; 64])]),
+        ("small_objects", format!("[\"message\",{structure}0]"), vec![]),
+    ]
 }
 
 /// A chat message as an Engine.IO packet of `len` bytes.

@@ -15,8 +15,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use parlor::Limits;
 use parlor::hub::{
     Action, Actions, Broadcast, ConnId, Event, Hub, NamespaceId, Notification, Opening, Payload,
-    SocketId, Target, Ticket,
+    Place, SocketId, Target, Ticket,
 };
+use parlor::room::ShardId;
 use parlor::shard::{Ids, Outbox};
 use peers::{Peers, message_packet};
 
@@ -24,14 +25,20 @@ const BODY_BYTES: usize = 128;
 
 /// A hub with `members` sockets in one room.
 fn hub_with_room(members: u32, now: Instant) -> (Hub, Vec<SocketId>) {
-    let mut hub = Hub::new(Limits::default(), &["/"], Box::new(Ids::new([1; 32])), false);
+    let mut hub = Hub::new(
+        Place::ALONE,
+        Limits::default(),
+        &["/"],
+        Box::new(Ids::new([1; 32], ShardId(0))),
+        false,
+    );
     let mut actions = Actions::default();
     let mut sockets = Vec::new();
     for index in 0..members {
         let conn = ConnId { index, generation: index + 1 };
         hub.open(conn, Opening::default(), now, &mut actions);
         hub.handle(Event::Text { conn, text: "40" }, now, &mut actions);
-        let (namespace, attempt) = (NamespaceId(0), 1);
+        let (namespace, attempt) = (NamespaceId::registered(0), 1);
         actions.clear();
         hub.handle(Event::Admit { conn, namespace, attempt }, now, &mut actions);
         for action in actions.list.drain(..) {
@@ -59,14 +66,16 @@ fn pure(criterion: &mut Criterion) {
         group.bench_function(
             format!("broadcast to {members}, to the last write's bytes"),
             |bencher| {
+                let speaker = hub.sid(sockets[0]).expect("it is connected");
                 bencher.iter(|| {
                     let broadcast = Broadcast {
-                        namespace: NamespaceId(0),
-                        from: Some(sockets[0].key),
+                        namespace: NamespaceId::registered(0),
+                        from: Some((sockets[0].key, speaker)),
                         target: Target { rooms: &["room".into()], except: &[] },
                         payload: Payload { json: &json, attachments: &[] },
                         stamped: true,
                         volatile: false,
+                        replies: false,
                         ticket: None,
                     };
                     hub.handle(Event::Broadcast(broadcast), now, &mut actions);

@@ -40,7 +40,7 @@
 //!
 //! * Every state has one owner and lives on one thread; there is no lock.
 //! * The order in which a namespace's home shard handles events is the order
-//!   that all members of its rooms see.
+//!   that all members of its rooms see, whichever shard they are on.
 //! * Whatever a peer sends, it can only end its own connection.
 
 pub mod engineio;
@@ -67,7 +67,7 @@ pub mod chat;
 pub use app::{Ack, Admission, Io, Namespace, Raw, RawConnection, Refusal, Socket};
 pub use hub::{Accepted, Limits, RawMessage, Reason, Step};
 pub use server::{Config, ServeError, run_shard, serve};
-pub use shard::Witness;
+pub use shard::{Exchange, Witness};
 
 #[cfg(test)]
 mod mutation;

@@ -11,15 +11,56 @@ use std::net::SocketAddr;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A byte stream to one peer.
 ///
-/// `Send` is asked for by what later carries HTTP on the same stream; the
-/// engine itself never moves a stream to another thread.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
+/// A stream may have to move to another shard, whose thread has an I/O driver
+/// of its own: it is taken off the one and put on the other.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static + Sized {
+    /// A stream that no driver watches.
+    type Detached: Send + 'static;
+
+    /// Takes the stream off this thread's driver. Nothing that was written is lost.
+    ///
+    /// # Errors
+    ///
+    /// The driver's; the stream is closed then.
+    fn detach(self) -> io::Result<Self::Detached>;
+
+    /// Puts it on this thread's driver.
+    ///
+    /// # Errors
+    ///
+    /// The driver's; the stream is closed then.
+    fn attach(detached: Self::Detached) -> io::Result<Self>;
+}
+
+impl Stream for TcpStream {
+    type Detached = std::net::TcpStream;
+
+    fn detach(self) -> io::Result<Self::Detached> {
+        self.into_std()
+    }
+
+    fn attach(detached: Self::Detached) -> io::Result<Self> {
+        Self::from_std(detached)
+    }
+}
+
+/// A stream in memory has no driver.
+impl Stream for DuplexStream {
+    type Detached = Self;
+
+    fn detach(self) -> io::Result<Self> {
+        Ok(self)
+    }
+
+    fn attach(detached: Self) -> io::Result<Self> {
+        Ok(detached)
+    }
+}
 
 /// Accepts connections.
 pub trait Listener: 'static {
@@ -62,8 +103,48 @@ const BACKLOG: i32 = 4096;
 ///
 /// The address is in use, or not one of this machine.
 pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    bind(address, Sharing::Alone)
+}
+
+/// Listens on `address` once for each of `shards`; the kernel deals the
+/// connections to them. Port 0 picks one free port for all.
+///
+/// With `shared`, another process may listen on the same address, if it is of
+/// the same user and shares it too: so a new server takes over from an old one.
+///
+/// # Errors
+///
+/// The address is in use, or not one of this machine.
+pub fn listen_shards(
+    address: SocketAddr,
+    shards: u8,
+    shared: bool,
+) -> io::Result<Vec<std::net::TcpListener>> {
+    if shards == 1 && !shared {
+        return Ok(vec![listen(address)?]);
+    }
+    if !shared {
+        // The kernel would let a second server in; a person would not want that.
+        drop(listen(address)?);
+    }
+    let mut listeners = vec![bind(address, Sharing::WithOthers)?];
+    let address = listeners[0].local_addr()?;
+    for _ in 1..shards {
+        listeners.push(bind(address, Sharing::WithOthers)?);
+    }
+    Ok(listeners)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    WithOthers,
+}
+
+fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(sharing == Sharing::WithOthers)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

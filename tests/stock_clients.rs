@@ -55,7 +55,7 @@ fn stock_clients_chat_on_parlor() {
 
 #[test]
 fn stock_clients_of_socket_io_2_chat_on_parlor() {
-    let mut server = Process::start(parlor(0).arg("--allow-eio3"));
+    let mut server = Process::start(parlor(0).args(["--http-allow-eio3", "true"]));
     let url = format!("http://{}", address(&server.line()));
     let Some(mut client) = node("old-client.mjs") else { return };
     let mut client = Process::start(client.args([&url, "--namespace", NAMESPACE]));

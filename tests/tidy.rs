@@ -95,7 +95,7 @@ fn pure_modules_name_nothing_impure() {
 }
 
 /// Modules of `src`, in the order in which each may use those before it.
-const MODULES: [&str; 13] = [
+const MODULES: [&str; 14] = [
     "room",
     "engineio",
     "socketio",
@@ -108,6 +108,7 @@ const MODULES: [&str; 13] = [
     "server",
     "client",
     "chat",
+    "settings",
     "main",
 ];
 
@@ -214,10 +215,17 @@ const BANNED: [(&str, &str); 8] = [
     ("unbounded_channel", "every channel has a bound"),
 ];
 
+/// The exchange between shards: a send there must not wait, or two full shards
+/// could wait for each other. A budget bounds what is in it.
+const EXCHANGE: &str = "src/shard/exchange.rs";
+
 fn banned(file: &Source) -> Vec<String> {
     let mut wrong = Vec::new();
     for path in paths(&file.code) {
         for (name, reason) in BANNED {
+            if file.path == EXCHANGE && name.starts_with("unbounded") {
+                continue;
+            }
             if path == name
                 || path.ends_with(&format!("::{name}"))
                 || path.contains(&format!("{name}::"))

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use parlor::{Config, chat, run_shard};
+use parlor::{Config, Exchange, chat, run_shard};
 use tokio::sync::oneshot;
 
 /// Serves the chat on `listener` until told to stop.
@@ -16,6 +16,7 @@ pub(crate) fn run(listener: TcpListener, stopped: oneshot::Receiver<()>) {
         // The peers of the benches answer no pings.
         config.limits.ping_interval = Duration::from_secs(3600);
         let app = chat::app(vec!["/".to_owned()], "bench".to_owned());
-        run_shard(listener, config, None, app, async { drop(stopped.await) }).await;
+        let stopped = async { drop(stopped.await) };
+        run_shard(listener, config, Exchange::alone(), None, app, stopped).await;
     });
 }

@@ -98,7 +98,7 @@ pub(crate) fn serve(embedded: Embedded) -> io::Result<()> {
         // Nothing is ever sent: that the other end is dropped says it all.
         drop(released.await);
     };
-    runtime.block_on(parlor::serve(listener, config, app, shutdown)).map_err(io::Error::other)
+    runtime.block_on(parlor::serve(vec![listener], config, app, shutdown)).map_err(io::Error::other)
 }
 
 /// Blocks until stdin has ended: whoever started this process has gone or

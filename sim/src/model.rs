@@ -200,9 +200,7 @@ impl<'a> Past<'a> {
 
     fn outcome(self, deed: &Deed) -> Outcome {
         match deed {
-            Deed::Broadcast { from, targets, stamped, .. } => {
-                self.broadcast_outcome(*from, targets, *stamped)
-            }
+            Deed::Broadcast { targets, stamped, .. } => self.broadcast_outcome(targets, *stamped),
             Deed::Connect(_) | Deed::Disconnect(..) | Deed::EndTick => Outcome::None,
             Deed::Join(client, room) => self.join_outcome(*client, *room, None),
             Deed::Leave(client, room) => Outcome::Left(self.is_member(*client, *room)),
@@ -214,10 +212,8 @@ impl<'a> Past<'a> {
         }
     }
 
-    fn broadcast_outcome(self, from: Option<usize>, targets: &[Target], stamped: bool) -> Outcome {
-        if from.is_some_and(|client| self.connection(client).is_none()) {
-            return Outcome::Gone;
-        }
+    /// Who has gone may still speak: its last handlers do.
+    fn broadcast_outcome(self, targets: &[Target], stamped: bool) -> Outcome {
         match targets {
             [Target::Room(room)] if stamped && self.members(*room).is_empty() => Outcome::Gone,
             [Target::Room(room)] if stamped => Outcome::Accepted(Some(self.count(*room) + 1)),
@@ -285,9 +281,9 @@ impl<'a> Past<'a> {
     fn count(self, room: usize) -> u64 {
         let mut count = 0;
         for (past, deed) in self.moments().rev() {
-            if let Deed::Broadcast { from, targets, stamped: true, .. } = deed
+            if let Deed::Broadcast { targets, stamped: true, .. } = deed
                 && **targets == [Target::Room(room)]
-                && past.broadcast_outcome(*from, targets, true) != Outcome::Gone
+                && past.broadcast_outcome(targets, true) != Outcome::Gone
             {
                 count += 1;
             }

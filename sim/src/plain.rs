@@ -93,6 +93,10 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
     edit(&|plan| plan.network.tick_ms = 1);
     edit(&|plan| plan.network.seed = 0);
     edit(&|plan| plan.server.seed = 0);
+    edit(&|plan| plan.server.shards = 1);
+    edit(&|plan| plan.server.shards = plan.server.shards.min(2));
+    edit(&|plan| plan.server.exchange_delay_max_ms = 0);
+    edit(&|plan| plan.server.exchange_delay_max_ms = plan.server.exchange_delay_max_ms.min(2));
     edit(&|plan| plan.server.ping_interval_ms = 300);
     edit(&|plan| plan.server.ping_timeout_ms = 200);
     edit(&|plan| plan.server.connect_timeout_ms = 500);

@@ -102,6 +102,17 @@ pub struct Server {
     pub ping_timeout_ms: u64,
     /// Socket.IO `connectTimeout`: from the handshake to the first CONNECT.
     pub connect_timeout_ms: u64,
+    /// How many shards the connections are dealt to.
+    #[serde(default = "one_shard")]
+    pub shards: u8,
+    /// The longest that a message between two shards is held back.
+    #[serde(default)]
+    pub exchange_delay_max_ms: u64,
+}
+
+/// Plans of the time before there were shards have one.
+fn one_shard() -> u8 {
+    1
 }
 
 /// How clients come back after their connection has ended.
@@ -354,6 +365,9 @@ impl Plan {
         if self.server.ping_interval_ms == 0 || self.server.ping_timeout_ms == 0 {
             return refuse("a heartbeat of 0 ms".to_owned());
         }
+        if self.server.shards == 0 || self.server.exchange_delay_max_ms > DURATION_MAX_MS {
+            return refuse("no shard, or a delay between shards that is too long".to_owned());
+        }
         if self.reconnect.delay_min_ms == 0
             || self.reconnect.delay_min_ms > self.reconnect.delay_max_ms
         {
@@ -407,7 +421,9 @@ impl Plan {
 
     /// The longest a message can take on a healthy link, one way.
     pub fn latency_max_ms(&self) -> u64 {
-        self.network.latency.max_ms + 2 * self.network.tick_ms
+        let exchange_ms =
+            if self.server.shards > 1 { self.server.exchange_delay_max_ms } else { 0 };
+        self.network.latency.max_ms + 2 * self.network.tick_ms + exchange_ms
     }
 
     /// From the last fault's end until every client must be back in its rooms: the

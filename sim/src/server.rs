@@ -1,13 +1,24 @@
 //! The server's host: the engine with the chat, as in production but for the network
 //! below it and the seed of its ids.
+//!
+//! All shards run on the host's one thread. One listener accepts for all of them,
+//! and deals the connections in turn, since a simulated port is bound only once.
 
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
-use parlor::{Accepted, Config, Limits, Step, Witness, chat, run_shard};
+use parlor::net::{Listener, Stream};
+use parlor::shard::mesh;
+use parlor::{Accepted, Config, Exchange, Limits, Step, Witness, chat, run_shard};
 use serde::Deserialize;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::dice::Dice;
 use crate::history::{Event, MessageId, Order, SocketId};
 use crate::net::SimNet;
 use crate::plan::Plan;
@@ -22,8 +33,65 @@ pub(crate) async fn run_server<N: SimNet>(
     let listener = N::bind(plan.network.stream).await?;
     let app = chat::app(vec!["/".to_owned()], format!("start-{start}"));
     let witness: Witness = Rc::new(move |accepted| witness(accepted, &stage));
-    run_shard(listener, config(&plan, start), Some(witness), app, pending()).await;
-    Ok(())
+    let mut parts: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
+    let mut hands = Vec::new();
+    for exchange in mesh(plan.server.shards) {
+        let (hand, dealt) = channel(DEALT_MAX);
+        hands.push(hand);
+        let exchange = delayed(exchange, &plan, start);
+        let (config, witness) = (config(&plan, start), Some(Rc::clone(&witness)));
+        let shard = run_shard(Dealt(dealt), config, exchange, witness, app.clone(), pending());
+        parts.push(Box::pin(shard));
+    }
+    parts.push(Box::pin(deal(listener, hands)));
+    // Polled in turn, not spawned: what is dropped first when the host is killed
+    // must not depend on numbers that tokio counts for the whole process.
+    poll_fn(|cx| {
+        for part in &mut parts {
+            if part.as_mut().poll(cx).is_ready() {
+                unreachable!("shards are not told to end, and the dealer does not");
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Connections that wait for their shard; more wait in the listener.
+const DEALT_MAX: usize = 64;
+
+/// Accepts, and deals to the shards in turn.
+async fn deal<L: Listener>(mut listener: L, hands: Vec<Sender<(L::Io, SocketAddr)>>) {
+    for next in (0..hands.len()).cycle() {
+        // An error concerns one connection.
+        if let Ok(accepted) = listener.accept().await
+            && hands[next].send(accepted).await.is_err()
+        {
+            unreachable!("a shard lives as long as its dealer");
+        }
+    }
+}
+
+/// The connections dealt to one shard.
+struct Dealt<S>(Receiver<(S, SocketAddr)>);
+
+impl<S: Stream> Listener for Dealt<S> {
+    type Io = S;
+
+    async fn accept(&mut self) -> io::Result<(S, SocketAddr)> {
+        Ok(self.0.recv().await.expect("the dealer lives as long as its shards"))
+    }
+}
+
+/// What the other shards say arrives late, as the plan's seed has it.
+fn delayed(exchange: Exchange, plan: &Plan, start: u64) -> Exchange {
+    let max_ms = plan.server.exchange_delay_max_ms;
+    if max_ms == 0 {
+        return exchange;
+    }
+    let shard = u64::from(exchange.place().shard.0);
+    let mut dice = Dice::new(plan.network.seed ^ start << 32 ^ shard << 48);
+    exchange.delayed(move |_| Duration::from_millis(dice.between(0, max_ms)))
 }
 
 fn config(plan: &Plan, start: u64) -> Config {

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parlor::net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -93,6 +94,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for ShapedStream<S> {
         let read = part.filled().len();
         buffer.advance(read);
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Simulated shards share a thread.
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for ShapedStream<S> {
+    type Detached = Self;
+
+    fn detach(self) -> io::Result<Self> {
+        Ok(self)
+    }
+
+    fn attach(detached: Self) -> io::Result<Self> {
+        Ok(detached)
     }
 }
 

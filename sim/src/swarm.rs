@@ -52,7 +52,7 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
     let mut dice = Dice::new(seed);
     let duration_ms = dice.between(600, 1000 + 50 * profile.operations as u64);
     let network = network(&mut dice);
-    let server = server(&mut dice);
+    let mut server = server(&mut dice);
     let rooms = rooms(&mut dice);
     let mut taste = taste(&mut dice);
     if network.stream != StreamShape::WIDE {
@@ -75,6 +75,7 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
         delay_min_ms: dice.between(5, 50),
         delay_max_ms: dice.between(50, 300),
     };
+    shards(&mut dice, &mut server);
     Plan {
         version: VERSION,
         origin: Some(seed),
@@ -118,7 +119,15 @@ fn server(dice: &mut Dice) -> Server {
         ping_interval_ms: dice.between(100, 400),
         ping_timeout_ms: dice.between(150, 400),
         connect_timeout_ms: dice.between(300, 600),
+        shards: 1,
+        exchange_delay_max_ms: 0,
     }
+}
+
+/// Half of the plans have several shards, half of these with delays between them.
+fn shards(dice: &mut Dice, server: &mut Server) {
+    server.shards = dice.pick(&[1, 1, 1, 2, 2, 3]);
+    server.exchange_delay_max_ms = dice.pick(&[0, 2, 10, 40]);
 }
 
 fn rooms(dice: &mut Dice) -> Vec<String> {

@@ -1,15 +1,16 @@
 //! The pure hub against the model, whatever is done to it: every client hears what
 //! the model says, word for word and deed by deed, and nothing is left when all have
-//! gone.
+//! gone. With one shard, and with several whose messages are all carried before the
+//! next deed: the model knows of no shards.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use parlor::hub::{
-    Action, Actions, Broadcast, ConnId, Event, Hub, NamespaceId, Notification, Opening,
-    Outcome as HubOutcome, Payload, SocketId, Target as HubTarget, Ticket,
+    Action, Actions, Broadcast, Census, ConnId, Event, Hub, NamespaceId, Notification, Opening,
+    Outcome as HubOutcome, Payload, Place, SocketId, Target as HubTarget, Ticket,
 };
-use parlor::room::{IdSource, JoinError, Sid};
+use parlor::room::{IdSource, JoinError, ShardId, Sid};
 use parlor::websocket::{Decoder, Message, Role};
 use parlor::{Limits, Reason};
 use proptest::prelude::*;
@@ -18,30 +19,40 @@ use proptest::test_runner::Config;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 use sim::model::{CLIENTS, Deed, Heard, Model, Outcome, ROOMS, ROOMS_MAX, Target, Way, Words};
 
-const CHAT: NamespaceId = NamespaceId(0);
 const TICKET: Ticket = Ticket(7);
 
 prop_state_machine! {
     #![proptest_config(Config { cases: 400, ..Config::default() })]
 
     #[test]
-    fn hub_does_what_the_model_says(sequential 1..60 => HubTest);
+    fn hub_does_what_the_model_says(sequential 1..60 => HubTest<1>);
+}
+
+prop_state_machine! {
+    #![proptest_config(Config { cases: 400, ..Config::default() })]
+
+    #[test]
+    fn three_hubs_do_what_the_model_says(sequential 1..60 => HubTest<3>);
 }
 
 /// Ids count up, so that both sides know whose is whose.
-struct Counting(u64);
+struct Counting {
+    shard: u8,
+    count: u64,
+}
 
 impl IdSource for Counting {
     fn random(&mut self) -> [u8; 15] {
-        self.0 += 1;
-        bytes(self.0)
+        self.count += 1;
+        let mut bytes = [0; 15];
+        bytes[..8].copy_from_slice(&self.count.to_be_bytes());
+        bytes[14] = self.shard;
+        bytes
     }
 }
 
-fn bytes(number: u64) -> [u8; 15] {
-    let mut bytes = [0; 15];
-    bytes[..8].copy_from_slice(&number.to_be_bytes());
-    bytes
+fn chat() -> NamespaceId {
+    NamespaceId::registered(0)
 }
 
 struct Deeds;
@@ -102,10 +113,12 @@ impl ReferenceStateMachine for Deeds {
     }
 }
 
-/// The hub, with the connections that its driver would keep.
+/// The hubs, with the connections that their drivers would keep. Client c is on shard c modulo
+/// their number.
 struct System {
-    hub: Hub,
-    actions: Actions,
+    hubs: Vec<Hub>,
+    /// Of each hub, what it did.
+    actions: Vec<Actions>,
     now: Instant,
     /// Of each client its open connection, in a namespace or not.
     conns: [Option<ConnId>; CLIENTS],
@@ -117,14 +130,14 @@ struct System {
     stale: [Option<SocketId>; CLIENTS],
 }
 
-struct HubTest;
+struct HubTest<const SHARDS: u8>;
 
-impl StateMachineTest for HubTest {
+impl<const SHARDS: u8> StateMachineTest for HubTest<SHARDS> {
     type SystemUnderTest = System;
     type Reference = Deeds;
 
     fn init_test(_: &Model) -> System {
-        System::new()
+        System::new(SHARDS)
     }
 
     fn apply(mut system: System, model: &Model, deed: Deed) -> System {
@@ -135,26 +148,32 @@ impl StateMachineTest for HubTest {
     }
 
     fn check_invariants(system: &System, model: &Model) {
-        let census = system.hub.census();
+        let census = system.census();
         assert_eq!((census.sockets, census.rooms), (model.sockets(), model.rooms()));
         assert_eq!(census.connections, system.conns.iter().flatten().count());
         assert_eq!(census.deadlines, census.connections);
+        assert_eq!(census.held, 0, "every request has been answered");
     }
 
     fn teardown(mut system: System, _: Model) {
         for client in 0..CLIENTS {
             system.lose(client);
         }
-        assert_eq!(system.hub.census(), Default::default(), "everybody has gone");
+        assert_eq!(system.census(), Default::default(), "everybody has gone");
     }
 }
 
 impl System {
-    fn new() -> Self {
+    fn new(shards: u8) -> Self {
         let limits = Limits { rooms_per_socket_max: ROOMS_MAX, ..Limits::default() };
+        let hub = |shard| {
+            let place = Place { shard: ShardId(shard), shards, secret: 0 };
+            let ids = Box::new(Counting { shard, count: 0 });
+            Hub::new(place, limits.clone(), &["/"], ids, false)
+        };
         Self {
-            hub: Hub::new(limits, &["/"], Box::new(Counting(0)), false),
-            actions: Actions::default(),
+            hubs: (0..shards).map(hub).collect(),
+            actions: (0..shards).map(|_| Actions::default()).collect(),
             now: tokio::time::Instant::now().into_std(),
             conns: [None; CLIENTS],
             sockets: [None; CLIENTS],
@@ -166,7 +185,7 @@ impl System {
 
     /// Does it, and says what was heard (sorted) and how it turned out.
     fn perform(&mut self, deed: &Deed) -> (Vec<Heard>, Outcome) {
-        self.actions.clear();
+        self.actions.iter_mut().for_each(Actions::clear);
         self.now += Duration::from_millis(1);
         match deed {
             Deed::Broadcast { from, targets, except, stamped } => {
@@ -174,40 +193,96 @@ impl System {
             }
             Deed::Connect(client) => self.connect(*client),
             Deed::Disconnect(client, way) => self.disconnect(*client, *way),
-            Deed::EndTick => self.hub.end_tick(&mut self.actions),
+            Deed::EndTick => self.end_tick(),
             Deed::Join(client, room) => {
                 let (socket, room) = (self.speaker(*client), ROOMS[*room]);
-                self.handle(Event::Join { socket, room, ticket: TICKET });
+                self.handle(*client, Event::Join { socket, room, ticket: TICKET });
             }
             Deed::Leave(client, room) => {
                 let (socket, room) = (self.speaker(*client), ROOMS[*room]);
-                self.handle(Event::Leave { socket, room, ticket: TICKET });
+                self.handle(*client, Event::Leave { socket, room, ticket: TICKET });
             }
             Deed::Switch(client, from, to) => {
                 let socket = self.speaker(*client);
                 let (previous, next) = (ROOMS[*from], ROOMS[*to]);
-                self.handle(Event::Switch { socket, previous, next, ticket: TICKET });
+                self.handle(*client, Event::Switch { socket, previous, next, ticket: TICKET });
             }
             Deed::Unwatch(client, room) => {
                 let (socket, room) = (self.speaker(*client), ROOMS[*room]);
-                self.handle(Event::Unwatch { socket, room, ticket: TICKET });
+                self.handle(*client, Event::Unwatch { socket, room, ticket: TICKET });
             }
             Deed::Watch(client, room) => {
                 let (socket, room) = (self.speaker(*client), ROOMS[*room]);
-                self.handle(Event::Watch { socket, room, ticket: TICKET });
+                self.handle(*client, Event::Watch { socket, room, ticket: TICKET });
             }
         }
         (self.heard(), self.outcome())
     }
 
-    fn handle(&mut self, event: Event<'_>) {
-        self.hub.handle(event, self.now, &mut self.actions);
+    fn shard(&self, client: usize) -> usize {
+        client % self.hubs.len()
+    }
+
+    /// Handles an event on the client's shard, and all that shards tell each other then.
+    fn handle(&mut self, client: usize, event: Event<'_>) {
+        let shard = self.shard(client);
+        self.hubs[shard].handle(event, self.now, &mut self.actions[shard]);
+        self.carry();
+    }
+
+    fn end_tick(&mut self) {
+        for (hub, actions) in self.hubs.iter_mut().zip(&mut self.actions) {
+            hub.end_tick(actions);
+        }
+        self.carry();
+    }
+
+    /// Carries messages between the shards until there are none.
+    fn carry(&mut self) {
+        loop {
+            let mut messages = Vec::new();
+            for (shard, actions) in self.actions.iter_mut().enumerate() {
+                let from = ShardId(u8::try_from(shard).expect("few shards"));
+                let list = std::mem::take(&mut actions.list);
+                for action in list {
+                    if let Action::Exchange { to, message } = action {
+                        messages.push((from, to, message));
+                    } else {
+                        actions.list.push(action);
+                    }
+                }
+            }
+            if messages.is_empty() {
+                return;
+            }
+            for (from, to, message) in messages {
+                let to = usize::from(to.0);
+                let event = Event::Exchange { from, message };
+                self.hubs[to].handle(event, self.now, &mut self.actions[to]);
+            }
+            for (hub, actions) in self.hubs.iter_mut().zip(&mut self.actions) {
+                hub.tell_askers(actions);
+            }
+        }
+    }
+
+    /// What all shards hold together.
+    fn census(&self) -> Census {
+        self.hubs.iter().map(Hub::census).fold(Census::default(), |sum, one| Census {
+            connections: sum.connections + one.connections,
+            sockets: sum.sockets + one.sockets,
+            rooms: sum.rooms + one.rooms,
+            deadlines: sum.deadlines + one.deadlines,
+            held: sum.held + one.held,
+            made_namespaces: sum.made_namespaces + one.made_namespaces,
+        })
     }
 
     /// The client's socket; if it has gone, what a slow handler would still hold of it.
     fn speaker(&self, client: usize) -> SocketId {
-        let unknown = parlor::room::SocketKey { index: 0, generation: 0 };
-        let unknown = SocketId { namespace: CHAT, key: unknown };
+        let shard = ShardId(u8::try_from(self.shard(client)).expect("few shards"));
+        let unknown = parlor::room::SocketKey { shard, index: 0, generation: 0 };
+        let unknown = SocketId { namespace: chat(), key: unknown };
         self.sockets[client].or(self.stale[client]).unwrap_or(unknown)
     }
 
@@ -215,26 +290,30 @@ impl System {
         let conn = match self.conns[client] {
             Some(conn) => conn,
             None => {
-                let is_free =
-                    |index: &u32| self.conns.iter().flatten().all(|conn| conn.index != *index);
+                let shard = self.shard(client);
+                let mates = (shard..CLIENTS).step_by(self.hubs.len());
+                let taken: Vec<u32> =
+                    mates.filter_map(|mate| self.conns[mate]).map(|conn| conn.index).collect();
+                let is_free = |index: &u32| !taken.contains(index);
                 let index = (0..).find(is_free).expect("more indices than clients");
                 self.generation += 1;
                 let conn = ConnId { index, generation: self.generation };
-                self.hub.open(conn, Opening::default(), self.now, &mut self.actions);
+                self.hubs[shard].open(conn, Opening::default(), self.now, &mut self.actions[shard]);
                 self.conns[client] = Some(conn);
                 conn
             }
         };
-        self.handle(Event::Text { conn, text: "40" });
-        let attempt = self.actions.list.iter().find_map(|action| {
+        let shard = self.shard(client);
+        self.handle(client, Event::Text { conn, text: "40" });
+        let attempt = self.actions[shard].list.iter().find_map(|action| {
             let Action::Notify(_, Notification::Connect { attempt, .. }) = action else {
                 return None;
             };
             Some(*attempt)
         });
         let attempt = attempt.expect("the application is asked");
-        self.handle(Event::Admit { conn, namespace: CHAT, attempt });
-        let connected = self.actions.list.iter().find_map(|action| {
+        self.handle(client, Event::Admit { conn, namespace: chat(), attempt });
+        let connected = self.actions[shard].list.iter().find_map(|action| {
             let Action::Notify(_, Notification::Connected { socket, sid }) = action else {
                 return None;
             };
@@ -250,16 +329,17 @@ impl System {
         let socket = self.sockets[client].take().expect("it is connected");
         self.stale[client] = Some(socket);
         match way {
-            Way::Left => self.handle(Event::Text { conn, text: "41" }),
+            Way::Left => self.handle(client, Event::Text { conn, text: "41" }),
             Way::Lost => self.lose(client),
-            Way::PutOut => self.handle(Event::Disconnect { socket, close: false }),
+            Way::PutOut => self.handle(client, Event::Disconnect { socket, close: false }),
         }
     }
 
     fn lose(&mut self, client: usize) {
         if let Some(conn) = self.conns[client].take() {
-            self.handle(Event::Gone { conn, reason: Reason::TransportClose });
-            self.hub.remove(conn);
+            self.handle(client, Event::Gone { conn, reason: Reason::TransportClose });
+            let shard = self.shard(client);
+            self.hubs[shard].remove(conn);
         }
     }
 
@@ -274,41 +354,61 @@ impl System {
             match target {
                 Target::Room(room) => ROOMS[*room].into(),
                 Target::Socket(client) => match self.sockets[*client] {
-                    Some(socket) => self.hub.sid(socket).expect("connected").as_str().into(),
+                    Some(socket) => {
+                        let hub = &self.hubs[self.shard(*client)];
+                        hub.sid(socket).expect("connected").as_str().into()
+                    }
                     None => "nobody".into(),
                 },
             }
         };
         let rooms: Vec<Box<str>> = targets.iter().map(name).collect();
         let except: Vec<Box<str>> = except.iter().map(name).collect();
-        let from = from.map(|client| self.speaker(client).key);
-        self.handle(Event::Broadcast(Broadcast {
-            namespace: CHAT,
-            from,
-            target: HubTarget { rooms: &rooms, except: &except },
-            payload: Payload { json: r#"["message",{}]"#, attachments: &[] },
-            stamped,
-            volatile: false,
-            ticket: Some(TICKET),
-        }));
+        // The server itself speaks on any shard; so that it is not always the home, on the last.
+        let on = from.unwrap_or(CLIENTS - 1);
+        let nobody = Sid::new([0; 15]);
+        let from = from.map(|client| {
+            let socket = self.speaker(client);
+            (socket.key, self.hubs[self.shard(client)].sid(socket).unwrap_or(nobody))
+        });
+        self.handle(
+            on,
+            Event::Broadcast(Broadcast {
+                namespace: chat(),
+                from,
+                target: HubTarget { rooms: &rooms, except: &except },
+                payload: Payload { json: r#"["message",{}]"#, attachments: &[] },
+                stamped,
+                volatile: false,
+                replies: false,
+                ticket: Some(TICKET),
+            }),
+        );
     }
 
     /// The events sent, sorted; packets that are none are of no interest here.
     fn heard(&self) -> Vec<Heard> {
         let mut heard = Vec::new();
-        for action in &self.actions.list {
-            let Action::Send { frame, to, .. } = action else { continue };
-            let mut bytes = self.actions.bytes[frame.clone()].to_vec();
-            let text = text(&mut bytes);
-            let Some(json) = text.strip_prefix("42") else { continue };
-            for conn in &self.actions.recipients[to.clone()] {
-                let client = self.conns.iter().position(|open| open.as_ref() == Some(conn));
-                let client = client.expect("only open connections are sent to");
-                heard.push(Heard { client, words: self.words(json) });
+        for (shard, actions) in self.actions.iter().enumerate() {
+            for action in &actions.list {
+                let Action::Send { frame, to, .. } = action else { continue };
+                let mut bytes = actions.bytes[frame.clone()].to_vec();
+                let text = text(&mut bytes);
+                let Some(json) = text.strip_prefix("42") else { continue };
+                for &conn in &actions.recipients[to.clone()] {
+                    let client = self.client(shard, conn);
+                    heard.push(Heard { client, words: self.words(json) });
+                }
             }
         }
         heard.sort();
         heard
+    }
+
+    fn client(&self, shard: usize, conn: ConnId) -> usize {
+        let mut clients = (shard..CLIENTS).step_by(self.hubs.len());
+        let client = clients.find(|&client| self.conns[client] == Some(conn));
+        client.expect("only open connections are sent to")
     }
 
     fn words(&self, json: &str) -> Words {
@@ -336,8 +436,8 @@ impl System {
     fn outcome(&self) -> Outcome {
         let outcomes: BTreeMap<u64, &HubOutcome> = self
             .actions
-            .list
             .iter()
+            .flat_map(|actions| &actions.list)
             .filter_map(|action| {
                 let Action::Resolve(ticket, outcome) = action else { return None };
                 Some((ticket.0, outcome))
@@ -357,7 +457,9 @@ impl System {
             Some(HubOutcome::Watching(Ok(sids))) => {
                 Outcome::Watching(sids.iter().map(|sid| self.number(sid.as_str())).collect())
             }
-            Some(HubOutcome::Acked(_)) => panic!("nothing here asks a client"),
+            Some(HubOutcome::Acked(_) | HubOutcome::Expecting(_) | HubOutcome::Sockets(_)) => {
+                panic!("nothing here asks a client, or who is there")
+            }
         }
     }
 }

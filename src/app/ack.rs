@@ -1,5 +1,6 @@
 //! The answer to an event.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -10,22 +11,29 @@ use super::emit::emit_to;
 use crate::hub::{Event, Payload, SocketId};
 use crate::shard::Core;
 
-/// Answers one event, at most once. If the client wants no answer, nothing is sent.
+/// Answers one event. Of several answers (several handlers may listen to an
+/// event) the first one counts; if the client wants no answer, nothing is sent.
 #[derive(Debug)]
 pub struct Ack {
     core: Rc<Core>,
     socket: SocketId,
-    id: Option<u64>,
+    /// Emptied by the first answer.
+    id: Rc<Cell<Option<u64>>>,
 }
 
 impl Ack {
     pub(super) fn new(core: Rc<Core>, socket: SocketId, id: Option<u64>) -> Self {
-        Self { core, socket, id }
+        Self { core, socket, id: Rc::new(Cell::new(id)) }
+    }
+
+    /// Another handle for the same answer.
+    pub(super) fn share(&self) -> Self {
+        Self { core: Rc::clone(&self.core), socket: self.socket, id: Rc::clone(&self.id) }
     }
 
     /// Whether the client waits for an answer.
     pub fn is_wanted(&self) -> bool {
-        self.id.is_some()
+        self.id.get().is_some()
     }
 
     /// Answers with `args`.
@@ -35,7 +43,7 @@ impl Ack {
 
     /// Answers with a JSON array as it is, and what its placeholders stand for.
     pub fn send_json(self, json: &str, attachments: &[Bytes]) {
-        if let Some(id) = self.id {
+        if let Some(id) = self.id.take() {
             self.core.handle(Event::Ack {
                 socket: self.socket,
                 id,
@@ -49,7 +57,7 @@ impl Ack {
         if self.is_wanted() {
             self.send(refusal(error));
         } else {
-            emit_to(&self.core, self.socket, "error_message", &refusal(error));
+            emit_to(&self.core, self.socket, "error_message", &refusal(error), false);
         }
     }
 }

@@ -5,8 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::handler::{Admission, Io, Run};
-use super::{Ack, RawConnection, Socket};
+use serde_json::Value;
+
+use super::RawConnection;
+use super::handler::Run;
+use super::io::{Admission, Io, Namespace};
+use super::listeners::{Runs, start_event};
+use super::socket::Socket;
 use crate::hub::{ConnId, Event, NamespaceId, Notification, Reason, SocketId};
 use crate::room::Sid;
 use crate::shard::Core;
@@ -22,10 +27,15 @@ pub(crate) struct Dispatch {
     lanes: Vec<Lane>,
 }
 
+/// One socket's events, or what it takes to get into a namespace.
 struct Lane {
     namespace: NamespaceId,
+    /// Whose handler runs.
+    socket: Option<SocketId>,
     waiting: VecDeque<Notification>,
     running: Option<Run>,
+    /// Handlers that nothing waits for, each with its socket.
+    concurrent: Vec<(SocketId, Run)>,
 }
 
 impl Dispatch {
@@ -50,7 +60,7 @@ impl Dispatch {
                 break;
             }
         }
-        self.lanes.retain(|lane| lane.running.is_some() || !lane.waiting.is_empty());
+        self.lanes.retain(|lane| !lane.is_idle());
         if self.lanes.is_empty() {
             self.lanes = Vec::new();
         }
@@ -61,15 +71,21 @@ impl Dispatch {
         self.lanes.is_empty()
     }
 
-    /// How many events wait for a handler.
+    /// How many events wait for a handler, or are handled beside the queue.
     pub(crate) fn waiting(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.waiting.len()).sum()
+        self.lanes.iter().map(|lane| lane.waiting.len() + lane.concurrent.len()).sum()
     }
 
     fn lane(&mut self, namespace: NamespaceId) -> &mut Lane {
         let known = self.lanes.iter().position(|lane| lane.namespace == namespace);
         let at = known.unwrap_or_else(|| {
-            self.lanes.push(Lane { namespace, waiting: VecDeque::new(), running: None });
+            self.lanes.push(Lane {
+                namespace,
+                socket: None,
+                waiting: VecDeque::new(),
+                running: None,
+                concurrent: Vec::new(),
+            });
             self.lanes.len() - 1
         });
         &mut self.lanes[at]
@@ -77,6 +93,10 @@ impl Dispatch {
 }
 
 impl Lane {
+    fn is_idle(&self) -> bool {
+        self.running.is_none() && self.waiting.is_empty() && self.concurrent.is_empty()
+    }
+
     fn push(&mut self, notification: Notification) {
         if let Notification::Disconnected { socket: gone, .. } = notification {
             self.waiting.retain(
@@ -88,73 +108,139 @@ impl Lane {
 
     /// Runs handlers until one is not done or nothing waits; says whether anything was done.
     fn poll(&mut self, cx: &mut Context<'_>, conn: ConnId, core: &Rc<Core>, io: &Rc<Io>) -> bool {
-        let mut progress = false;
+        let mut progress = self.poll_concurrent(cx, conn, core);
         loop {
             if let Some(run) = &mut self.running {
-                match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))) {
-                    Ok(Poll::Pending) => return progress,
-                    Ok(Poll::Ready(())) => {}
-                    Err(_) => {
-                        let names = io.names();
-                        let namespace = names.get(usize::from(self.namespace.0));
-                        tracing::error!(namespace, "a handler panicked");
-                        let (close_code, reason) =
-                            (close_code::INTERNAL_ERROR, Reason::ServerNamespaceDisconnect);
-                        core.handle(Event::Close { conn, close_code, reason });
-                    }
+                if poll_run(run, self.socket, cx, conn, core, self.namespace).is_pending() {
+                    return progress;
                 }
                 self.running = None;
                 progress = true;
             }
             let Some(next) = self.waiting.pop_front() else { return progress };
-            self.running = start(next, conn, core, io);
+            self.socket = next.socket();
+            let Runs { in_turn, concurrent } = start(next, conn, core, io);
+            self.running = in_turn;
+            let beside = concurrent.into_iter().filter_map(|run| Some((self.socket?, run)));
+            self.concurrent.extend(beside);
             progress = true;
         }
     }
+
+    fn poll_concurrent(&mut self, cx: &mut Context<'_>, conn: ConnId, core: &Rc<Core>) -> bool {
+        let before = self.concurrent.len();
+        let namespace = self.namespace;
+        self.concurrent.retain_mut(|(socket, run)| {
+            poll_run(run, Some(*socket), cx, conn, core, namespace).is_pending()
+        });
+        self.concurrent.len() < before
+    }
 }
 
-/// Begins the handler for this, if there is one.
-fn start(notification: Notification, conn: ConnId, core: &Rc<Core>, io: &Rc<Io>) -> Option<Run> {
-    let handle = |id: SocketId, sid: Sid| Socket::new(Rc::clone(core), id, sid);
-    match notification {
+/// Polls a handler. One that panics ends its connection.
+fn poll_run(
+    run: &mut Run,
+    socket: Option<SocketId>,
+    cx: &mut Context<'_>,
+    conn: ConnId,
+    core: &Rc<Core>,
+    namespace: NamespaceId,
+) -> Poll<()> {
+    core.set_context(socket);
+    let polled = catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx)));
+    let done = !matches!(polled, Ok(Poll::Pending));
+    core.end_context(socket, done);
+    polled.unwrap_or_else(|_| {
+        core.read(|hub| tracing::error!(namespace = hub.name(namespace), "a handler panicked"));
+        let (close_code, reason) = (close_code::INTERNAL_ERROR, Reason::ServerNamespaceDisconnect);
+        core.handle(Event::Close { conn, close_code, reason });
+        Poll::Ready(())
+    })
+}
+
+/// Begins the handlers of this, if there are any.
+fn start(notification: Notification, conn: ConnId, core: &Rc<Core>, io: &Rc<Io>) -> Runs {
+    let in_turn = match notification {
         Notification::Connect { namespace, attempt, auth } => {
-            let Some(decide) = &io.at(namespace).on_admission else {
-                core.handle(Event::Admit { conn, namespace, attempt });
-                return None;
-            };
-            let auth = auth.map_or_else(Default::default, |auth| {
-                serde_json::from_str(&auth).unwrap_or_default()
-            });
-            let (core, decision) = (Rc::clone(core), decide(Admission { auth }));
-            Some(Box::pin(async move {
-                match decision.await {
-                    Ok(()) => core.handle(Event::Admit { conn, namespace, attempt }),
-                    Err(refusal) => core.handle(Event::Refuse {
-                        conn,
-                        namespace,
-                        attempt,
-                        json: &refusal.json(),
-                    }),
-                }
-            }))
+            start_admission(conn, namespace, attempt, auth.as_deref(), core, io.at(namespace))
         }
         Notification::Connected { socket, sid } => {
-            let here = io.at(socket.namespace);
-            Some((here.on_connection.as_ref()?)(handle(socket, sid)))
+            let run = io.at(socket.namespace).on_connection.as_ref();
+            run.map(|run| run(Socket::new(Rc::clone(core), socket, sid)))
         }
         Notification::Disconnected { socket, sid, reason, rooms } => {
-            let here = io.at(socket.namespace);
-            Some((here.on_disconnect.as_ref()?)(handle(socket, sid), reason, rooms))
+            Some(start_disconnect(socket, sid, reason, rooms, core, io.at(socket.namespace)))
         }
-        Notification::Event { socket, ack, args } => {
-            let handler = io.at(socket.namespace).on_event.get(&*args.event())?;
+        Notification::Event { socket: id, ack, args } => {
             // A socket that has gone since has no id any more, and hears nothing.
-            let sid = core.read(|hub| hub.sid(socket))?;
-            Some(handler(handle(socket, sid), args, Ack::new(Rc::clone(core), socket, ack)))
+            let Some(sid) = core.read(|hub| hub.sid(id)) else { return Runs::none() };
+            let socket = Socket::new(Rc::clone(core), id, sid);
+            return start_event(core, io.at(id.namespace), &socket, id, args, ack);
+        }
+        Notification::Find { name, auth } => {
+            let auth_value = parsed(auth.as_deref());
+            let template = io.template(&name, &auth_value);
+            core.handle(Event::Found { conn, name: &name, template, auth: auth.as_deref() });
+            None
         }
         Notification::Raw(message) => {
             let connection = RawConnection::new(Rc::clone(core), conn);
-            Some((io.on_message.as_ref()?)(connection, message))
+            io.on_message.as_ref().map(|run| run(connection, message))
         }
+    };
+    Runs { in_turn, concurrent: Vec::new() }
+}
+
+/// An auth payload; null if there was none.
+fn parsed(auth: Option<&str>) -> Value {
+    auth.map_or(Value::Null, |auth| serde_json::from_str(auth).unwrap_or_default())
+}
+
+fn start_admission(
+    conn: ConnId,
+    namespace: NamespaceId,
+    attempt: u32,
+    auth: Option<&str>,
+    core: &Rc<Core>,
+    here: &Namespace,
+) -> Option<Run> {
+    if here.on_admission.is_empty() {
+        core.handle(Event::Admit { conn, namespace, attempt });
+        return None;
     }
+    let admission = Admission { auth: parsed(auth) };
+    let (core, guards) = (Rc::clone(core), here.on_admission.clone());
+    Some(Box::pin(async move {
+        for decide in guards {
+            if let Err(refusal) = decide(admission.clone()).await {
+                let json = &refusal.json();
+                return core.handle(Event::Refuse { conn, namespace, attempt, json });
+            }
+        }
+        core.handle(Event::Admit { conn, namespace, attempt });
+    }))
+}
+
+fn start_disconnect(
+    id: SocketId,
+    sid: Sid,
+    reason: Reason,
+    rooms: Vec<Box<str>>,
+    core: &Rc<Core>,
+    here: &Namespace,
+) -> Run {
+    let last = Socket::gone(Rc::clone(core), id, sid, &rooms);
+    let socket = Socket::new(Rc::clone(core), id, sid);
+    let disconnecting = here.on_disconnecting.as_ref().map(Rc::clone);
+    let disconnect = here.on_disconnect.as_ref().map(Rc::clone);
+    let core = Rc::clone(core);
+    Box::pin(async move {
+        if let Some(run) = disconnecting {
+            run(last, reason, Vec::new()).await;
+        }
+        if let Some(run) = disconnect {
+            run(socket, reason, rooms).await;
+        }
+        core.attached().forget(id);
+    })
 }

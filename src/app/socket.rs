@@ -3,11 +3,15 @@
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::args::{ToArgs, event_json};
-use super::emit::{Emitter, Room, emit_to};
+use super::args::{Raw, ToArgs, event_json};
+use super::emit::{Emitter, emit_to};
+use super::handler::Handler;
+use super::listeners::OwnListeners;
+use super::outgoing::tell_outgoing;
 use crate::hub::{Event, Outcome, Payload, SocketId};
 use crate::room::{JoinError, Sid};
 use crate::shard::{Core, Waiting};
@@ -22,6 +26,17 @@ pub struct Socket {
     core: Rc<Core>,
     id: SocketId,
     sid: Sid,
+    /// Of a socket that has just gone: the rooms it was in.
+    was_in: Option<Rc<[Box<str>]>>,
+}
+
+/// An emit to one socket in the making.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before `emit`"]
+pub struct ToSocket {
+    socket: Socket,
+    volatile: bool,
+    timeout: Option<Duration>,
 }
 
 /// Why an ack did not come.
@@ -30,16 +45,30 @@ pub enum AckError {
     /// The client disconnected first, or too many acks were awaited from it.
     #[error("the client disconnected before it answered")]
     Gone,
+    /// The client did not answer in time.
+    #[error("the client did not answer within {0:?}")]
+    Timeout(Duration),
 }
 
 impl Socket {
     pub(super) fn new(core: Rc<Core>, id: SocketId, sid: Sid) -> Self {
-        Self { core, id, sid }
+        Self { core, id, sid, was_in: None }
+    }
+
+    /// A socket that has gone from these rooms.
+    pub(super) fn gone(core: Rc<Core>, id: SocketId, sid: Sid, rooms: &[Box<str>]) -> Self {
+        Self { core, id, sid, was_in: Some(rooms.into()) }
     }
 
     /// The Socket.IO id, as the client knows it.
     pub fn id(&self) -> Sid {
         self.sid
+    }
+
+    /// The name of the socket's namespace; empty if that was made of a template
+    /// and has gone with its last socket.
+    pub fn namespace_name(&self) -> String {
+        self.core.read(|hub| hub.name(self.id.namespace).to_owned())
     }
 
     /// Whether the socket is still connected.
@@ -49,7 +78,66 @@ impl Socket {
 
     /// Sends an event to this client.
     pub fn emit(&self, event: &str, args: impl ToArgs) {
-        emit_to(&self.core, self.id, event, &args);
+        emit_to(&self.core, self.id, event, &args, false);
+    }
+
+    /// Sends the event `message` to this client.
+    pub fn send(&self, args: impl ToArgs) {
+        self.emit("message", args);
+    }
+
+    /// The next emit may be dropped if the client can not take it at once.
+    pub fn volatile(&self) -> ToSocket {
+        ToSocket { socket: self.clone(), volatile: true, timeout: None }
+    }
+
+    /// The next emit waits this long for its answer.
+    pub fn timeout(&self, timeout: Duration) -> ToSocket {
+        ToSocket { socket: self.clone(), volatile: false, timeout: Some(timeout) }
+    }
+
+    /// Runs `handler` for each event of that name of this socket, after the
+    /// handlers of the namespace. It goes with the socket.
+    pub fn on<M, H: Handler<M>>(&self, event: &str, handler: H) {
+        self.own_listeners().on(event, false, handler.boxed());
+    }
+
+    /// As [`on`](Self::on), for the next event of that name only.
+    pub fn once<M, H: Handler<M>>(&self, event: &str, handler: H) {
+        self.own_listeners().on(event, true, handler.boxed());
+    }
+
+    /// Takes away what [`on`](Self::on) and [`once`](Self::once) have registered
+    /// on this socket for that event.
+    pub fn off(&self, event: &str) {
+        self.own_listeners().off(event);
+    }
+
+    /// Runs `handler` for every event of this socket, before the handlers of its name.
+    pub fn on_any<F: AsyncFn(Self, Raw) + 'static>(&self, handler: F) {
+        self.own_listeners().on_any(handler.boxed());
+    }
+
+    /// Takes away what [`on_any`](Self::on_any) has registered on this socket.
+    pub fn off_any(&self) {
+        self.own_listeners().off_any();
+    }
+
+    fn own_listeners(&self) -> Rc<OwnListeners> {
+        if self.is_connected() {
+            OwnListeners::of(&self.core, self.id)
+        } else {
+            // Nobody would let go of them.
+            Rc::default()
+        }
+    }
+
+    /// Emits an event to the applications of all other shards of the server,
+    /// which hear it by [`Namespace::on_server_side`](super::Namespace::on_server_side).
+    pub fn server_side_emit(&self, event: &str, args: impl ToArgs) {
+        let json = event_json(event, &args);
+        let payload = Payload { json: &json, attachments: args.attachments() };
+        self.core.handle(Event::ServerSide { namespace: self.id.namespace, payload });
     }
 
     /// Sends an event that the client is to answer.
@@ -67,6 +155,7 @@ impl Socket {
         args: A,
     ) -> impl Future<Output = Result<Args<'static>, AckError>> + use<A> {
         let json = event_json(event, &args);
+        tell_outgoing(&self.core, self.id.namespace, &json);
         let payload = Payload { json: &json, attachments: args.attachments() };
         let (socket, volatile) = (self.id, false);
         let answer =
@@ -75,9 +164,11 @@ impl Socket {
             match answer.await {
                 Outcome::Acked(args) => Ok(args),
                 Outcome::Accepted(_)
+                | Outcome::Expecting(_)
                 | Outcome::Gone
                 | Outcome::Left(_)
                 | Outcome::Members(_)
+                | Outcome::Sockets(_)
                 | Outcome::Watching(_) => Err(AckError::Gone),
             }
         }
@@ -127,9 +218,11 @@ impl Socket {
                 Outcome::Watching(list) => list,
                 Outcome::Accepted(_)
                 | Outcome::Acked(_)
+                | Outcome::Expecting(_)
                 | Outcome::Gone
                 | Outcome::Left(_)
-                | Outcome::Members(_) => Err(JoinError::Gone),
+                | Outcome::Members(_)
+                | Outcome::Sockets(_) => Err(JoinError::Gone),
             }
         }
     }
@@ -141,6 +234,9 @@ impl Socket {
 
     /// The rooms this socket is in, without the one of its own id.
     pub fn rooms(&self) -> Vec<Box<str>> {
+        if let Some(rooms) = &self.was_in {
+            return rooms.to_vec();
+        }
         self.core.read(|hub| hub.rooms_of(self.id))
     }
 
@@ -156,24 +252,17 @@ impl Socket {
 
     /// A message to everybody in the namespace but this socket.
     pub fn broadcast(&self) -> Emitter {
-        Emitter::new(Rc::clone(&self.core), self.id.namespace, Some(self.id.key))
+        Emitter::new(Rc::clone(&self.core), self.id.namespace, Some((self.id.key, self.sid)))
     }
 
-    /// A room of this socket's namespace, as the server itself sees it.
-    pub fn room(&self, name: &str) -> Room {
-        Room::new(Rc::clone(&self.core), self.id.namespace, Some(name))
+    /// Everybody in `room` of this socket's namespace, this socket included.
+    pub fn room(&self, room: &str) -> Emitter {
+        self.namespace().to(room)
     }
 
-    /// This socket's whole namespace, as the server itself sees it.
-    pub fn namespace(&self) -> Room {
-        Room::new(Rc::clone(&self.core), self.id.namespace, None)
-    }
-
-    /// The socket of this namespace with that id.
-    pub fn other(&self, id: &str) -> Option<Self> {
-        let sid = Sid::parse(id)?;
-        let id = self.core.read(|hub| hub.socket(self.id.namespace, sid))?;
-        Some(Self::new(Rc::clone(&self.core), id, sid))
+    /// Everybody in this socket's namespace, this socket included.
+    pub fn namespace(&self) -> Emitter {
+        Emitter::new(Rc::clone(&self.core), self.id.namespace, None)
     }
 
     /// What the application keeps with this socket; null at first, and again after a disconnect.
@@ -182,13 +271,53 @@ impl Socket {
     }
 
     /// Keeps something with this socket for as long as it is connected.
-    pub fn set_data(&self, data: Value) {
-        self.core.set_data(self.id, data);
+    pub fn set_data(&self, data: &Value) {
+        self.core.handle(Event::SetData { socket: self.id, data });
     }
 
     /// Ends this socket; with `close` the connection and its other namespaces too.
     pub fn disconnect(&self, close: bool) {
         self.core.handle(Event::Disconnect { socket: self.id, close });
+    }
+}
+
+impl ToSocket {
+    /// May be dropped if the client can not take it at once.
+    pub fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
+    /// Waits this long for the answer.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sends an event to the client.
+    pub fn emit(self, event: &str, args: impl ToArgs) {
+        emit_to(&self.socket.core, self.socket.id, event, &args, self.volatile);
+    }
+
+    /// Sends an event that the client is to answer. It is never dropped, also if `volatile`.
+    ///
+    /// # Errors
+    ///
+    /// [`AckError`] if the client disconnects before it answers, or takes too long.
+    pub fn emit_with_ack<A: ToArgs>(
+        self,
+        event: &str,
+        args: A,
+    ) -> impl Future<Output = Result<Args<'static>, AckError>> + use<A> {
+        let answer = self.socket.emit_with_ack(event, args);
+        async move {
+            match self.timeout {
+                None => answer.await,
+                Some(timeout) => tokio::time::timeout(timeout, answer)
+                    .await
+                    .unwrap_or(Err(AckError::Timeout(timeout))),
+            }
+        }
     }
 }
 
@@ -203,8 +332,10 @@ async fn members(outcome: Waiting) -> Result<usize, JoinError> {
         Outcome::Members(members) => members,
         Outcome::Accepted(_)
         | Outcome::Acked(_)
+        | Outcome::Expecting(_)
         | Outcome::Gone
         | Outcome::Left(_)
+        | Outcome::Sockets(_)
         | Outcome::Watching(_) => Err(JoinError::Gone),
     }
 }

@@ -33,7 +33,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use crate::app::{Ack, Io, Namespace, Raw, Socket};
+use crate::app::{Ack, Io, Namespace, Raw, RemoteSocket, Socket};
 use crate::room::Sid;
 use message::Message;
 
@@ -44,11 +44,11 @@ pub const ROOM_NAME_BYTES_MAX: usize = 256;
 pub const MEMBER_NAME_BYTES_MAX: usize = 256;
 
 /// The chat, on each of `namespaces`; `server` is what `hello` calls this process.
-pub fn app(namespaces: Vec<String>, server: String) -> impl FnOnce(&mut Io) + Send + 'static {
+pub fn app(namespaces: Vec<String>, server: String) -> impl Fn(&mut Io) + Clone + Send + 'static {
     move |io| {
-        let server: Rc<str> = server.into();
-        for name in namespaces {
-            register(io.of(&name), Rc::clone(&server));
+        let server: Rc<str> = server.as_str().into();
+        for name in &namespaces {
+            register(io.of(name), Rc::clone(&server));
         }
     }
 }
@@ -70,7 +70,7 @@ fn register(chat: &mut Namespace, server: Rc<str>) {
 }
 
 async fn join(socket: Socket, (room,): (String,), ack: Ack) {
-    if let Err(error) = check_room(&socket, &room) {
+    if let Err(error) = check_room(&socket, &room).await {
         return ack.refuse(&error);
     }
     match socket.join(&room).await {
@@ -84,7 +84,7 @@ async fn leave(socket: Socket, (room,): (String,), ack: Ack) {
 }
 
 async fn switch(socket: Socket, (previous, next): (String, String), ack: Ack) {
-    if let Err(error) = check_room(&socket, &next) {
+    if let Err(error) = check_room(&socket, &next).await {
         return ack.refuse(&error);
     }
     if !socket.is_in(&previous) {
@@ -112,9 +112,10 @@ async fn message(socket: Socket, raw: Raw, ack: Ack) {
 }
 
 async fn members(socket: Socket, (room,): (String,), ack: Ack) {
-    match check_room(&socket, &room) {
+    match check_room(&socket, &room).await {
         Ok(()) => {
-            let members: Vec<Value> = socket.room(&room).sockets().iter().map(describe).collect();
+            let members = socket.room(&room).fetch_sockets().await;
+            let members: Vec<Value> = members.iter().map(describe).collect();
             ack.send(json!({ "ok": true, "members": members }));
         }
         Err(error) => ack.refuse(&error),
@@ -122,12 +123,13 @@ async fn members(socket: Socket, (room,): (String,), ack: Ack) {
 }
 
 async fn watch(socket: Socket, (room,): (String,), ack: Ack) {
-    if let Err(error) = check_room(&socket, &room) {
+    if let Err(error) = check_room(&socket, &room).await {
         return ack.refuse(&error);
     }
     match socket.watch(&room).await {
         Ok(members) => {
-            let members: Vec<Value> = members.iter().map(|id| describe_id(&socket, *id)).collect();
+            let named = socket.room(&room).fetch_sockets().await;
+            let members: Vec<Value> = members.iter().map(|&id| describe_id(id, &named)).collect();
             ack.send(json!({ "ok": true, "members": members }));
         }
         Err(error) => ack.refuse(&error.to_string()),
@@ -144,7 +146,7 @@ async fn name(socket: Socket, (name,): (String,), ack: Ack) {
     if name.len() > MEMBER_NAME_BYTES_MAX {
         return ack.refuse(&format!("name too long: at most {MEMBER_NAME_BYTES_MAX} bytes"));
     }
-    socket.set_data(Value::String(name));
+    socket.set_data(&Value::String(name));
     ack.send(ok());
 }
 
@@ -176,24 +178,27 @@ fn ok() -> Value {
 }
 
 /// Whether a room of that name may be used by `socket`.
-fn check_room(socket: &Socket, room: &str) -> Result<(), String> {
+async fn check_room(socket: &Socket, room: &str) -> Result<(), String> {
     if room.is_empty() {
         return Err("room name is empty".to_owned());
     }
     if room.len() > ROOM_NAME_BYTES_MAX {
         return Err(format!("room name too long: at most {ROOM_NAME_BYTES_MAX} bytes"));
     }
-    if socket.other(room).is_some() {
+    if let Some(id) = Sid::parse(room)
+        && socket.room(room).fetch_sockets().await.iter().any(|found| found.id() == id)
+    {
         return Err("that room belongs to a socket".to_owned());
     }
     Ok(())
 }
 
-fn describe(member: &Socket) -> Value {
+fn describe(member: &RemoteSocket) -> Value {
     json!({ "id": member.id().as_str(), "name": member.data() })
 }
 
-fn describe_id(socket: &Socket, id: Sid) -> Value {
-    let name = socket.other(id.as_str()).map(|member| member.data()).unwrap_or_default();
+/// The list is the watch's; who went meanwhile has no name any more.
+fn describe_id(id: Sid, named: &[RemoteSocket]) -> Value {
+    let name = named.iter().find(|member| member.id() == id).map(RemoteSocket::data);
     json!({ "id": id.as_str(), "name": name })
 }

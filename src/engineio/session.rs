@@ -163,6 +163,11 @@ impl Session {
         self.phase == Phase::Closed
     }
 
+    /// Whether a probe was answered: the client is about to go over.
+    pub fn is_upgrading(&self) -> bool {
+        self.probe == Probe::Answered
+    }
+
     /// Applies one event and appends what it causes to `actions`.
     pub fn handle(&mut self, event: Event<'_>, actions: &mut Vec<Action>) {
         match event {

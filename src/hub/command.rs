@@ -1,11 +1,15 @@
-//! What the application asks for: emits, rooms, disconnects.
+//! What the application asks for: done at once where the namespace is at home,
+//! else asked of its home.
 
-use super::packet::STAMPED_END;
+use super::encode::Outgoing;
+use super::exchange::{Message, Packet, Request, Whom};
+use super::namespace::Awaiter;
 use super::{
-    Action, Actions, Broadcast, Hub, Membership, Outcome, Payload, Reason, SocketId, Step, Ticket,
-    presence_json,
+    Action, Actions, Broadcast, Hub, Membership, NamespaceId, Payload, Reason, SocketId, Target,
+    Ticket,
 };
-use crate::socketio::Kind;
+use crate::room::ShardId;
+use crate::socketio::{Args, Kind};
 use crate::websocket::close_code;
 
 impl Hub {
@@ -16,12 +20,13 @@ impl Hub {
         ticket: Ticket,
         actions: &mut Actions,
     ) {
-        let max = self.limits.rooms_per_socket_max;
-        let members = self.at_mut(socket.namespace).rooms.join(socket.key, room, max);
-        if members.is_ok() {
-            self.witness(socket.namespace, self.sid(socket), actions, || Step::Join(room.into()));
+        if self.is_home(socket.namespace) {
+            let outcome = self.join_here(socket, room, actions);
+            actions.list.push(Action::Resolve(ticket, outcome));
+        } else {
+            let request = Request::Join { socket: socket.key, room: room.into() };
+            self.request(socket.namespace, request, Some(ticket), actions);
         }
-        actions.list.push(Action::Resolve(ticket, Outcome::Members(members)));
     }
 
     pub(super) fn leave(
@@ -31,11 +36,13 @@ impl Hub {
         ticket: Ticket,
         actions: &mut Actions,
     ) {
-        let left = self.at_mut(socket.namespace).rooms.leave(socket.key, room);
-        if left {
-            self.witness(socket.namespace, self.sid(socket), actions, || Step::Leave(room.into()));
+        if self.is_home(socket.namespace) {
+            let outcome = self.leave_here(socket, room, actions);
+            actions.list.push(Action::Resolve(ticket, outcome));
+        } else {
+            let request = Request::Leave { socket: socket.key, room: room.into() };
+            self.request(socket.namespace, request, Some(ticket), actions);
         }
-        actions.list.push(Action::Resolve(ticket, Outcome::Left(left)));
     }
 
     pub(super) fn switch(
@@ -46,13 +53,14 @@ impl Hub {
         ticket: Ticket,
         actions: &mut Actions,
     ) {
-        let max = self.limits.rooms_per_socket_max;
-        let members = self.at_mut(socket.namespace).rooms.switch(socket.key, previous, next, max);
-        if members.is_ok() {
-            let step = || Step::Switch { previous: previous.into(), next: next.into() };
-            self.witness(socket.namespace, self.sid(socket), actions, step);
+        if self.is_home(socket.namespace) {
+            let outcome = self.switch_here(socket, previous, next, actions);
+            actions.list.push(Action::Resolve(ticket, outcome));
+        } else {
+            let (previous, next) = (previous.into(), next.into());
+            let request = Request::Switch { socket: socket.key, previous, next };
+            self.request(socket.namespace, request, Some(ticket), actions);
         }
-        actions.list.push(Action::Resolve(ticket, Outcome::Members(members)));
     }
 
     pub(super) fn watch(
@@ -62,9 +70,14 @@ impl Hub {
         ticket: Ticket,
         actions: &mut Actions,
     ) {
-        let max = self.limits.rooms_per_socket_max;
-        let watching = self.at_mut(socket.namespace).rooms.watch(socket.key, room, max);
-        actions.list.push(Action::Resolve(ticket, Outcome::Watching(watching)));
+        if self.is_home(socket.namespace) {
+            let outcome = self.watch_here(socket, room);
+            actions.list.push(Action::Resolve(ticket, outcome));
+        } else {
+            self.note_watch(socket);
+            let request = Request::Watch { socket: socket.key, room: room.into() };
+            self.request(socket.namespace, request, Some(ticket), actions);
+        }
     }
 
     pub(super) fn unwatch(
@@ -74,50 +87,127 @@ impl Hub {
         ticket: Ticket,
         actions: &mut Actions,
     ) {
-        let owed = self.at_mut(socket.namespace).rooms.unwatch(socket.key, room);
-        if let Some(changes) = owed.as_deref()
-            && !changes.is_empty()
-        {
-            let here = self.at(socket.namespace);
-            let json = presence_json(room, changes);
-            let payload = Payload { json: &json, attachments: &[] };
-            actions.send_event(&here.name, None, payload, [here.conn(socket.key)], false);
+        if self.is_home(socket.namespace) {
+            let outcome = self.unwatch_here(socket, room, actions);
+            actions.list.push(Action::Resolve(ticket, outcome));
+        } else {
+            let request = Request::Unwatch { socket: socket.key, room: room.into() };
+            self.request(socket.namespace, request, Some(ticket), actions);
         }
-        actions.list.push(Action::Resolve(ticket, Outcome::Left(owed.is_some())));
     }
 
     pub(super) fn broadcast(&mut self, broadcast: Broadcast<'_>, actions: &mut Actions) {
-        let Broadcast { namespace, from, target, payload, stamped, volatile, ticket } = broadcast;
-        let speaker = from.map(|key| SocketId { namespace, key });
-        let gone = speaker.is_some_and(|socket| self.sid(socket).is_none());
-        let seq = match target.rooms {
-            _ if gone => None,
-            [room] if stamped => self.at_mut(namespace).rooms.next_seq(room),
-            _ => None,
-        };
-        if gone || (stamped && seq.is_none()) {
-            actions.list.extend(ticket.map(|ticket| Action::Resolve(ticket, Outcome::Gone)));
-            return;
+        let Broadcast { namespace, from, target, payload, stamped, volatile, replies, ticket } =
+            broadcast;
+        if self.is_home(namespace) {
+            let outcome = self.broadcast_here(self.shard, broadcast, actions);
+            actions.list.extend(ticket.map(|ticket| Action::Resolve(ticket, outcome)));
+        } else {
+            let (whom, packet) = (Whom::new(target), Packet::new(payload));
+            let request = Request::Broadcast { from, whom, packet, stamped, volatile, replies };
+            self.request(namespace, request, ticket, actions);
         }
-        self.witness(namespace, speaker.and_then(|socket| self.sid(socket)), actions, || {
-            Step::Broadcast { rooms: target.rooms.to_vec(), seq, json: payload.json.into() }
-        });
-        let (frame, first) = (actions.bytes.len(), actions.recipients.len());
-        let here = self.at(namespace);
-        here.recipients(target, from, &mut actions.recipients);
-        if actions.recipients.len() > first {
-            let seq_text = seq.map(|seq| seq.to_string());
-            let stamp = seq_text.as_deref().map(|seq| stamp(payload.json, seq));
-            actions.encode(
-                Kind::Event,
-                &here.name,
-                None,
-                payload,
-                stamp.as_ref().map_or(&[], |stamp| stamp),
-            );
+    }
+
+    pub(super) fn disconnect_sockets(
+        &mut self,
+        namespace: NamespaceId,
+        target: Target<'_>,
+        close: bool,
+        actions: &mut Actions,
+    ) {
+        if self.is_home(namespace) {
+            self.disconnect_sockets_here(namespace, target, close, actions);
+        } else {
+            let request = Request::DisconnectSockets { whom: Whom::new(target), close };
+            self.request(namespace, request, None, actions);
         }
-        actions.finish_send(frame, first, volatile);
-        actions.list.extend(ticket.map(|ticket| Action::Resolve(ticket, Outcome::Accepted(seq))));
+    }
+
+    pub(super) fn fetch(
+        &mut self,
+        namespace: NamespaceId,
+        target: Target<'_>,
+        ticket: Ticket,
+        actions: &mut Actions,
+    ) {
+        if self.is_home(namespace) {
+            let outcome = self.fetch_here(namespace, target);
+            actions.list.push(Action::Resolve(ticket, outcome));
+        } else {
+            let request = Request::Fetch { whom: Whom::new(target) };
+            self.request(namespace, request, Some(ticket), actions);
+        }
+    }
+
+    pub(super) fn sockets_join(
+        &mut self,
+        namespace: NamespaceId,
+        target: Target<'_>,
+        rooms: &[Box<str>],
+        actions: &mut Actions,
+    ) {
+        if self.is_home(namespace) {
+            self.sockets_join_here(namespace, target, rooms, actions);
+        } else {
+            let request = Request::SocketsJoin { whom: Whom::new(target), rooms: rooms.to_vec() };
+            self.request(namespace, request, None, actions);
+        }
+    }
+
+    pub(super) fn sockets_leave(
+        &mut self,
+        namespace: NamespaceId,
+        target: Target<'_>,
+        rooms: &[Box<str>],
+        actions: &mut Actions,
+    ) {
+        if self.is_home(namespace) {
+            self.sockets_leave_here(namespace, target, rooms, actions);
+        } else {
+            let request = Request::SocketsLeave { whom: Whom::new(target), rooms: rooms.to_vec() };
+            self.request(namespace, request, None, actions);
+        }
+    }
+
+    pub(super) fn set_data(
+        &mut self,
+        socket: SocketId,
+        data: &serde_json::Value,
+        actions: &mut Actions,
+    ) {
+        let Some(receiver) = self.at_mut(socket.namespace).socket_mut(socket.key) else { return };
+        receiver.data = (!data.is_null()).then(|| Box::new(data.clone()));
+        if !self.is_home(socket.namespace) {
+            let request = Request::SetData { socket: socket.key, data: data.clone() };
+            self.request(socket.namespace, request, None, actions);
+        }
+    }
+
+    /// Tells the applications of all other shards.
+    pub(super) fn server_side(
+        &self,
+        namespace: NamespaceId,
+        payload: Payload<'_>,
+        actions: &mut Actions,
+    ) {
+        for shard in (0..self.shards).map(ShardId).filter(|&shard| shard != self.shard) {
+            let packet = Packet::new(payload);
+            actions.tell(shard, Message::ServerSide { namespace, packet });
+        }
+    }
+
+    /// Asks the home of a namespace that is on another shard.
+    pub(super) fn request(
+        &mut self,
+        namespace: NamespaceId,
+        request: Request,
+        ticket: Option<Ticket>,
+        actions: &mut Actions,
+    ) {
+        let home = self.namespaces.home(namespace);
+        self.note_request(home);
+        actions.tell(home, Message::Request { namespace, request, ticket });
     }
 
     pub(super) fn emit(
@@ -128,27 +218,15 @@ impl Hub {
         ticket: Option<Ticket>,
         actions: &mut Actions,
     ) {
-        let max = self.limits.acks_in_flight_max;
-        let here = &mut self.namespaces[usize::from(socket.namespace.0)];
-        let Some(receiver) = here.socket_mut(socket.key) else {
-            actions.list.extend(ticket.map(|ticket| Action::Resolve(ticket, Outcome::Gone)));
-            return;
-        };
-        let conn = receiver.conn;
-        let id = ticket.map(|ticket| {
-            let acks = receiver.acks.get_or_insert_default();
-            if acks.awaited.len() >= max {
-                let oldest = acks.awaited.pop_first();
-                actions
-                    .list
-                    .extend(oldest.map(|(_, ticket)| Action::Resolve(ticket, Outcome::Gone)));
-            }
-            let id = acks.next;
-            acks.next += 1;
-            acks.awaited.insert(id, ticket);
-            id
-        });
-        actions.send_event(&here.name, id, payload, [conn], volatile);
+        if let Some(ticket) = ticket {
+            return self.ask_for_ack(socket, Awaiter::Emit(ticket), payload, actions);
+        }
+        if let Some(conn) = self.conn(socket) {
+            let start = actions.bytes.len();
+            let name = &self.at(socket.namespace).name;
+            self.encode_for(conn, Outgoing::event(name, payload), actions);
+            self.send_in_turn(socket, start, volatile, actions);
+        }
     }
 
     pub(super) fn answer(
@@ -158,21 +236,27 @@ impl Hub {
         payload: Payload<'_>,
         actions: &mut Actions,
     ) {
-        let here = self.at(socket.namespace);
-        if let Some(asker) = here.socket(socket.key) {
-            let frame = actions.bytes.len();
-            actions.encode(Kind::Ack, &here.name, Some(id), payload, &[]);
-            actions.push_send(frame, [asker.conn], false);
+        if let Some(conn) = self.conn(socket) {
+            let start = actions.bytes.len();
+            let namespace = &self.at(socket.namespace).name;
+            let (kind, id) = (Kind::Ack, Some(id));
+            let ack = Outgoing { kind, namespace, id, payload, stamp: &[] };
+            self.encode_for(conn, ack, actions);
+            self.send_in_turn(socket, start, false, actions);
         }
     }
 
     pub(super) fn put_out(&mut self, socket: SocketId, close: bool, actions: &mut Actions) {
-        let Some(conn) = self.conn(socket) else { return };
-        let name = &self.namespaces[usize::from(socket.namespace.0)].name;
-        actions.send_packet(Kind::Disconnect, name, "", conn);
-        if let Some(connection) = self.open_connection(conn) {
-            connection.set(socket.namespace, Some(Membership::PutOut));
+        if !self.keep_disconnect(socket, close) {
+            self.put_out_now(socket, close, actions);
         }
+    }
+
+    pub(super) fn put_out_now(&mut self, socket: SocketId, close: bool, actions: &mut Actions) {
+        let Some(conn) = self.conn(socket) else { return };
+        let name = &self.at(socket.namespace).name;
+        self.send_packet(Kind::Disconnect, name, "", conn, actions);
+        self.set_membership(conn, socket.namespace, Some(Membership::PutOut));
         self.drop_socket(socket, Reason::ServerNamespaceDisconnect, actions);
         if close {
             self.end(
@@ -183,11 +267,39 @@ impl Hub {
             );
         }
     }
-}
 
-/// The end of a stamped message: `,"seq":n}]`, without the comma in an empty object.
-fn stamp<'a>(json: &str, seq: &'a str) -> [&'a str; 3] {
-    let body = json.strip_suffix(STAMPED_END).expect("a stamped message ends with an object");
-    let key = if body.ends_with('{') { r#""seq":"# } else { r#","seq":"# };
-    [key, seq, STAMPED_END]
+    /// Handles what another shard says.
+    pub(super) fn exchanged(&mut self, from: ShardId, message: Message, actions: &mut Actions) {
+        match message {
+            Message::Answer { number, outcome } => {
+                let resolve = |(ticket, outcome)| Action::Resolve(ticket, outcome);
+                actions.list.extend(outcome.map(resolve));
+                self.answered(from, number, actions);
+            }
+            Message::Deliver(delivery) => self.deliver(delivery, actions),
+            Message::Entered { namespace, socket } => {
+                self.entered(SocketId { namespace, key: socket }, actions);
+            }
+            Message::Moved { namespace, socket, left, joined } => {
+                if let Some(socket) = self.at_mut(namespace).socket_mut(socket) {
+                    let rooms = socket.rooms.get_or_insert_default();
+                    left.map(|left| rooms.remove(&left));
+                    rooms.extend(joined);
+                }
+            }
+            Message::PutOut { namespace, sockets, close } => {
+                for key in sockets {
+                    self.put_out_now(SocketId { namespace, key }, close, actions);
+                }
+            }
+            Message::Reply(ticket, reply) => actions.list.push(Action::Replied(ticket, reply)),
+            Message::Request { namespace, request, ticket } => {
+                self.requested(from, namespace, request, ticket, actions);
+            }
+            Message::ServerSide { namespace, packet } => {
+                let args = Args::new(String::from(packet.json), packet.attachments);
+                actions.list.push(Action::ServerSide(namespace, args));
+            }
+        }
+    }
 }

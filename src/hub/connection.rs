@@ -17,8 +17,12 @@ pub(super) struct Connection {
     pub(super) phase: Phase,
     pub(super) heartbeat: Heartbeat,
     pub(super) decoder: socketio::Decoder,
+    /// None before its first packet.
+    pub(super) parser: Option<socketio::Parser>,
     pub(super) memberships: Vec<(NamespaceId, Membership)>,
     attempts: u32,
+    /// Names asked for, of which the application has not said yet what they are.
+    pub(super) finding: Vec<Box<str>>,
 }
 
 /// How far a connection has come.
@@ -43,6 +47,8 @@ pub(super) enum Phase {
 pub(super) enum Membership {
     /// The application has not answered this attempt.
     Asked(u32),
+    /// Let in by the application; the namespace's home has still to hear of it.
+    Entering(SocketKey),
     /// Connected.
     Joined(SocketKey),
     /// The server put it out: what the client sent before it heard of that is ignored.
@@ -63,8 +69,10 @@ impl Connection {
             phase: if opening.is_raw { Phase::Live } else { Phase::Fresh(connect_by) },
             heartbeat,
             decoder: socketio::Decoder::new(),
+            parser: None,
             memberships: Vec::new(),
             attempts: 0,
+            finding: Vec::new(),
         }
     }
 
@@ -72,10 +80,9 @@ impl Connection {
         self.memberships.iter().find(|entry| entry.0 == namespace).map(|entry| entry.1)
     }
 
-    /// Notes an attempt to get into `namespace`; returns its number.
-    pub(super) fn ask(&mut self, namespace: NamespaceId) -> u32 {
+    /// The number of the next attempt to get into a namespace.
+    pub(super) fn next_attempt(&mut self) -> u32 {
         self.attempts = self.attempts.wrapping_add(1);
-        self.set(namespace, Some(Membership::Asked(self.attempts)));
         self.attempts
     }
 

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::exchange::{Message, Reply};
 use crate::engineio::Revision;
-use crate::room::{JoinError, Sid, SocketKey};
+use crate::room::{JoinError, ShardId, Sid, SocketKey};
 use crate::socketio::Args;
 
 /// Names one Engine.IO connection of the shard; an index is reused, a generation never.
@@ -35,9 +36,42 @@ impl Default for Opening {
     }
 }
 
-/// Names one namespace of the server, in the order of registration.
+/// Names one namespace of the server, on every shard alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NamespaceId(pub u16);
+pub struct NamespaceId(u64);
+
+impl NamespaceId {
+    /// Bits below the number of the template.
+    const HASH_BITS: u32 = 48;
+
+    /// The namespace that was registered as number `at`, from 0.
+    ///
+    /// # Panics
+    ///
+    /// If there are 2^15 or more.
+    pub fn registered(at: usize) -> Self {
+        assert!(at < 1 << 15, "fewer than 2^15 namespaces are registered");
+        Self((at as u64) << Self::HASH_BITS)
+    }
+
+    /// The namespace with this hash that was made of a template.
+    pub(super) fn of_template(at: usize, hash: u64) -> Self {
+        let Self(template) = Self::registered(at);
+        let made = 1 << 63;
+        Self(made | template | hash >> (64 - Self::HASH_BITS))
+    }
+
+    /// Which registration its handlers are of.
+    pub fn template(self) -> usize {
+        let at = (self.0 >> Self::HASH_BITS) & 0x7fff;
+        usize::try_from(at).expect("fifteen bits")
+    }
+
+    /// The hash of its name, if it was made of a template.
+    pub(super) fn made(self) -> Option<u64> {
+        (self.0 >> 63 == 1).then_some(self.0 & ((1 << Self::HASH_BITS) - 1))
+    }
+}
 
 /// Names one socket: a connection's part in one namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,7 +150,7 @@ pub struct Broadcast<'a> {
     /// Where.
     pub namespace: NamespaceId,
     /// The sender, who does not hear it; none if the server itself speaks.
-    pub from: Option<SocketKey>,
+    pub from: Option<(SocketKey, Sid)>,
     /// To whom.
     pub target: Target<'a>,
     /// What.
@@ -126,12 +160,15 @@ pub struct Broadcast<'a> {
     pub stamped: bool,
     /// May be dropped for who can not take it at once.
     pub volatile: bool,
+    /// Each socket is to answer: the ticket resolves to [`Outcome::Expecting`]
+    /// and collects an [`Action::Replied`] of each.
+    pub replies: bool,
     /// Resolves to [`Outcome::Accepted`] once the message has its place in the order.
     pub ticket: Option<Ticket>,
 }
 
 /// Something that happened outside, or that the application asks for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// The application answers an event that asked for an ack.
     Ack {
@@ -169,11 +206,31 @@ pub enum Event<'a> {
         /// Why.
         reason: Reason,
     },
+    /// The application has found out which template accepts a name, if one does.
+    Found {
+        /// Whose CONNECT it was.
+        conn: ConnId,
+        /// The name.
+        name: &'a str,
+        /// The number of the registration.
+        template: Option<usize>,
+        /// The auth payload.
+        auth: Option<&'a str>,
+    },
     /// The application ends a socket, and its connection too if `close`.
     Disconnect {
         /// Whom.
         socket: SocketId,
         /// Whether the connection goes as well.
+        close: bool,
+    },
+    /// The application ends sockets, wherever they are.
+    DisconnectSockets {
+        /// Where.
+        namespace: NamespaceId,
+        /// Whom.
+        target: Target<'a>,
+        /// Whether their connections go as well.
         close: bool,
     },
     /// The application emits to one socket; `ticket` resolves to the ack.
@@ -187,12 +244,33 @@ pub enum Event<'a> {
         /// Awaits the client's ack.
         ticket: Option<Ticket>,
     },
+    /// Another shard says something.
+    Exchange {
+        /// Which one.
+        from: ShardId,
+        /// What.
+        message: Message,
+    },
+    /// The application wants to know who is there.
+    Fetch {
+        /// Where.
+        namespace: NamespaceId,
+        /// Whom.
+        target: Target<'a>,
+        /// Resolves to [`Outcome::Sockets`].
+        ticket: Ticket,
+    },
     /// A connection has ended, or is to end at once.
     Gone {
         /// Which one.
         conn: ConnId,
         /// Why.
         reason: Reason,
+    },
+    /// The handler that was in progress for this socket is done.
+    HandlerDone {
+        /// Whose.
+        socket: SocketId,
     },
     /// A socket enters a room.
     Join {
@@ -222,6 +300,38 @@ pub enum Event<'a> {
         attempt: u32,
         /// A JSON object with `message` and perhaps `data`.
         json: &'a str,
+    },
+    /// The application tells those of all other shards something.
+    ServerSide {
+        /// Where.
+        namespace: NamespaceId,
+        /// What.
+        payload: Payload<'a>,
+    },
+    /// The application keeps something with a socket for as long as it is connected.
+    SetData {
+        /// Which one.
+        socket: SocketId,
+        /// What; null is nothing.
+        data: &'a serde_json::Value,
+    },
+    /// The application puts sockets into rooms, wherever they are.
+    SocketsJoin {
+        /// Where.
+        namespace: NamespaceId,
+        /// Whom.
+        target: Target<'a>,
+        /// Into which.
+        rooms: &'a [Box<str>],
+    },
+    /// The application takes sockets out of rooms, wherever they are.
+    SocketsLeave {
+        /// Where.
+        namespace: NamespaceId,
+        /// Whom.
+        target: Target<'a>,
+        /// Out of which.
+        rooms: &'a [Box<str>],
     },
     /// A socket leaves one room and enters another, in one step.
     Switch {
@@ -268,14 +378,29 @@ pub enum Outcome {
     Accepted(Option<u64>),
     /// The client's answer.
     Acked(Args<'static>),
+    /// How many sockets are to answer.
+    Expecting(usize),
     /// The socket has gone, or the room was empty of everybody.
     Gone,
     /// Whether the socket was there at all.
     Left(bool),
     /// How many are in the room joined.
     Members(Result<usize, JoinError>),
+    /// Who was there, at one moment of the namespace's order.
+    Sockets(Vec<Found>),
     /// Who was in the room when the watch began.
     Watching(Result<Vec<Sid>, JoinError>),
+}
+
+/// What is known of one socket, wherever it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its public id.
+    pub sid: Sid,
+    /// The rooms it is in, without the one of its own id.
+    pub rooms: Vec<Box<str>>,
+    /// What the application keeps with it.
+    pub data: serde_json::Value,
 }
 
 /// Something the owner of the hub must now do, in the order given.
@@ -290,8 +415,17 @@ pub enum Action {
         /// RFC 6455, section 7.4.1.
         close_code: Option<u16>,
     },
+    /// Tell another shard.
+    Exchange {
+        /// Which one.
+        to: ShardId,
+        /// What.
+        message: Message,
+    },
     /// Tell the application.
     Notify(ConnId, Notification),
+    /// Tell who collects the answers to a broadcast.
+    Replied(Ticket, Reply),
     /// Tell whoever waits.
     Resolve(Ticket, Outcome),
     /// Send `frame` to each of `to`; both are ranges of the [`Actions`]' arenas.
@@ -303,6 +437,8 @@ pub enum Action {
         /// May be dropped for a connection that can not take it at once.
         volatile: bool,
     },
+    /// Tell the application what another shard's application says.
+    ServerSide(NamespaceId, Args<'static>),
 }
 
 /// Something the application hears of; handled per connection in this order.
@@ -344,6 +480,14 @@ pub enum Notification {
         /// Name and arguments.
         args: Args<'static>,
     },
+    /// A client asks for a name that is not known: is there a template for it?
+    /// Answered by `Found`.
+    Find {
+        /// The name.
+        name: Box<str>,
+        /// The auth payload: a JSON object as text.
+        auth: Option<Box<str>>,
+    },
     /// A message of a connection that does not speak Socket.IO.
     Raw(RawMessage),
 }
@@ -358,6 +502,16 @@ pub enum RawMessage {
 }
 
 impl Notification {
+    /// The socket that is concerned, if there is one yet.
+    pub fn socket(&self) -> Option<SocketId> {
+        match self {
+            Self::Connect { .. } | Self::Find { .. } | Self::Raw(_) => None,
+            Self::Connected { socket, .. }
+            | Self::Disconnected { socket, .. }
+            | Self::Event { socket, .. } => Some(*socket),
+        }
+    }
+
     /// The namespace that is concerned.
     pub fn namespace(&self) -> NamespaceId {
         match self {
@@ -365,8 +519,8 @@ impl Notification {
             Self::Connected { socket, .. }
             | Self::Disconnected { socket, .. }
             | Self::Event { socket, .. } => socket.namespace,
-            // There are no namespaces then, and all messages wait in one line.
-            Self::Raw(_) => NamespaceId(0),
+            // There is no namespace yet, or never: all of these wait in one line.
+            Self::Find { .. } | Self::Raw(_) => NamespaceId(u64::MAX),
         }
     }
 }
@@ -425,6 +579,11 @@ pub struct Actions {
 }
 
 impl Actions {
+    /// Tells another shard something.
+    pub(super) fn tell(&mut self, to: ShardId, message: Message) {
+        self.list.push(Action::Exchange { to, message });
+    }
+
     /// Forgets everything, keeps the memory (up to a bound, so that one huge packet is not remembered for ever).
     pub fn clear(&mut self) {
         const KEPT_BYTES_MAX: usize = 256 * 1024;

@@ -7,14 +7,22 @@
 //!
 //! ```text
 //!  text, binary, gone --+                    +--> Send, Close      (to the outbox)
-//!                       +--> Hub::handle ----+--> Notify           (to the application)
-//!  emit, join, ack, ..--+                    +--> Resolve          (to who waits)
+//!  emit, join, ack, ..--+--> Hub::handle ----+--> Notify           (to the application)
+//!  Exchange ------------+                    +--> Resolve          (to who waits)
+//!                                            +--> Exchange         (to another shard)
 //! ```
+//!
+//! A server has one hub for each shard. Each namespace has a home among them,
+//! which keeps the order of all that happens there ([`exchange`] says how); on a
+//! server with one shard every namespace is at home, and nothing is exchanged.
 //!
 //! # Guarantees
 //!
-//! * The order of calls of [`Hub::handle`] is the order of every namespace:
-//!   a broadcast reaches exactly those who are members when it is handled.
+//! * The order of calls of [`Hub::handle`] is the order of every namespace that
+//!   is at home here: a broadcast reaches exactly those who are members when it
+//!   is handled, whichever shard they are on.
+//! * What a handler sends to one socket arrives in the order sent, also when
+//!   some of it goes by way of another shard.
 //! * What a peer breaks closes that peer's connection and touches nobody else.
 //! * Once a connection has gone and its slot was freed, nothing of it is left.
 //!
@@ -25,10 +33,15 @@
 
 mod command;
 mod connection;
+mod encode;
 mod event;
+pub mod exchange;
+mod hold;
 mod limits;
 mod namespace;
+mod namespaces;
 mod old;
+mod order;
 mod packet;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,56 +50,100 @@ use std::time::Instant;
 
 use connection::{Connection, Membership, Phase};
 pub use event::{
-    Accepted, Action, Actions, Broadcast, ConnId, Event, NamespaceId, Notification, Opening,
+    Accepted, Action, Actions, Broadcast, ConnId, Event, Found, NamespaceId, Notification, Opening,
     Outcome, Payload, RawMessage, Reason, SocketId, Step, Target, Ticket,
 };
+use hold::Homes;
 pub use limits::Limits;
 use namespace::Namespace;
-
-use serde_json::Value;
+use namespaces::Namespaces;
 
 use crate::engineio::{Beat, Heartbeat, Open, Revision};
-use crate::room::{Change, IdSource, Sid};
+use crate::room::{Change, IdSource, ShardId, Sid, SocketKey};
 use crate::websocket::close_code;
 
-/// All namespaces and connections of one shard.
+/// Which of how many shards a hub is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// This one.
+    pub shard: ShardId,
+    /// How many there are, at least one.
+    pub shards: u8,
+    /// Known to the server's shards alone.
+    pub secret: u64,
+}
+
+impl Place {
+    /// The only shard of a server.
+    pub const ALONE: Self = Self { shard: ShardId(0), shards: 1, secret: 0 };
+
+    /// The home of a namespace with this number.
+    fn home(self, number: u64) -> ShardId {
+        let shard = number % u64::from(self.shards);
+        ShardId(u8::try_from(shard).expect("less than the number of shards"))
+    }
+}
+
+/// All connections of one shard, and the namespaces as it sees them.
 pub struct Hub {
+    shard: ShardId,
+    shards: u8,
     limits: Limits,
     ids: Box<dyn IdSource>,
     /// Whether [`Action::Accepted`] is wanted.
     witnessed: bool,
-    namespaces: Vec<Namespace>,
-    by_name: BTreeMap<Box<str>, NamespaceId>,
+    namespaces: Namespaces,
     connections: Vec<Option<Connection>>,
     open_count: usize,
+    /// Connections whose clients speak MessagePack.
+    in_msgpack: usize,
     /// When something is due, and for which connection (by index).
     deadlines: BTreeSet<(Instant, u32)>,
+    /// The socket whose handler is in progress.
+    context: Option<SocketId>,
+    /// What was asked of homes on other shards.
+    homes: Homes,
+    /// What other shards have asked of the homes here.
+    askers: BTreeMap<ShardId, Asker>,
+}
+
+/// How many requests another shard has made, and of how many it knows that they were handled.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asker {
+    heard: u64,
+    told: u64,
 }
 
 impl Hub {
-    /// An empty hub that serves `namespaces`, each a name with its leading slash.
+    /// An empty hub that serves `namespaces`, each a name with its leading slash;
+    /// they must be the same on each shard. An empty name is a template's place.
     pub fn new(
+        place: Place,
         limits: Limits,
         namespaces: &[&str],
         ids: Box<dyn IdSource>,
         witnessed: bool,
     ) -> Self {
-        let id =
-            |at| NamespaceId(u16::try_from(at).expect("fewer than 2^16 namespaces are registered"));
         Self {
+            shard: place.shard,
+            shards: place.shards,
             limits,
             ids,
             witnessed,
-            namespaces: namespaces.iter().map(|name| Namespace::new(name)).collect(),
-            by_name: namespaces
-                .iter()
-                .enumerate()
-                .map(|(at, &name)| (name.into(), id(at)))
-                .collect(),
+            namespaces: Namespaces::new(place, namespaces),
             connections: Vec::new(),
             open_count: 0,
+            in_msgpack: 0,
             deadlines: BTreeSet::new(),
+            context: None,
+            homes: Homes::default(),
+            askers: BTreeMap::new(),
         }
+    }
+
+    /// Says whose handler is in progress: what it sends to one socket keeps its order.
+    pub fn set_context(&mut self, socket: Option<SocketId>) {
+        self.context = socket;
     }
 
     /// A connection whose transport is up: says hello to it. Returns its Engine.IO id.
@@ -140,14 +197,25 @@ impl Hub {
         match event {
             Event::Ack { socket, id, payload } => self.answer(socket, id, payload, actions),
             Event::Admit { conn, namespace, attempt } => {
-                self.admit(conn, namespace, attempt, now, actions)
+                self.admit(conn, namespace, attempt, actions)
             }
             Event::Binary { conn, bytes } => self.binary(conn, bytes, now, actions),
             Event::Broadcast(broadcast) => self.broadcast(broadcast, actions),
+            Event::Found { conn, name, template, auth } => {
+                self.found(conn, name, template, auth, actions)
+            }
             Event::Disconnect { socket, close } => self.put_out(socket, close, actions),
+            Event::DisconnectSockets { namespace, target, close } => {
+                self.disconnect_sockets(namespace, target, close, actions)
+            }
             Event::Emit { socket, payload, volatile, ticket } => {
                 self.emit(socket, payload, volatile, ticket, actions)
             }
+            Event::Exchange { from, message } => self.exchanged(from, message, actions),
+            Event::Fetch { namespace, target, ticket } => {
+                self.fetch(namespace, target, ticket, actions)
+            }
+            Event::HandlerDone { socket } => self.handler_done(socket, actions),
             Event::Gone { conn, reason } => self.gone(conn, reason, actions),
             Event::Join { socket, room, ticket } => self.join(socket, room, ticket, actions),
             Event::Leave { socket, room, ticket } => self.leave(socket, room, ticket, actions),
@@ -156,6 +224,16 @@ impl Hub {
             }
             Event::Refuse { conn, namespace, attempt, json } => {
                 self.refuse(conn, namespace, attempt, json, actions)
+            }
+            Event::ServerSide { namespace, payload } => {
+                self.server_side(namespace, payload, actions)
+            }
+            Event::SetData { socket, data } => self.set_data(socket, data, actions),
+            Event::SocketsJoin { namespace, target, rooms } => {
+                self.sockets_join(namespace, target, rooms, actions)
+            }
+            Event::SocketsLeave { namespace, target, rooms } => {
+                self.sockets_leave(namespace, target, rooms, actions)
             }
             Event::Switch { socket, previous, next, ticket } => {
                 self.switch(socket, previous, next, ticket, actions)
@@ -193,37 +271,35 @@ impl Hub {
         }
     }
 
-    /// Ends the tick: tells those who watch a room of its joins and leaves.
+    /// Ends the tick: tells those who watch a room of its joins and leaves, and
+    /// other shards how many of their requests have been handled.
     pub fn end_tick(&mut self, actions: &mut Actions) {
-        for namespace in &mut self.namespaces {
-            let mut notices = Vec::new();
-            namespace.rooms.notices(|room, notice| {
-                notices.push((notice.watchers.to_vec(), presence_json(room, notice.changes)));
+        let mut notices: Vec<(NamespaceId, Vec<SocketKey>, String)> = Vec::new();
+        for (id, namespace) in self.namespaces.iter_mut() {
+            let Some(order) = &mut namespace.order else { continue };
+            order.rooms.notices(|room, notice| {
+                notices.push((id, notice.watchers.to_vec(), presence_json(room, notice.changes)));
             });
-            for (watchers, json) in notices {
-                let to: Vec<_> =
-                    watchers.into_iter().map(|watcher| namespace.conn(watcher)).collect();
-                actions.send_event(
-                    &namespace.name,
-                    None,
-                    Payload { json: &json, attachments: &[] },
-                    to,
-                    false,
-                );
-            }
         }
+        for (namespace, watchers, json) in notices {
+            self.notify_watchers(namespace, watchers, &json, actions);
+        }
+        self.tell_askers(actions);
     }
 
-    /// Whether watchers are owed a notice at the end of this tick.
+    /// Whether watchers or other shards are owed something at the end of this tick.
     pub fn owes_notices(&self) -> bool {
-        self.namespaces.iter().any(|namespace| namespace.rooms.owes_notices())
+        let orders = self.namespaces.iter().filter_map(|namespace| namespace.order.as_ref());
+        orders.into_iter().any(|order| order.rooms.owes_notices())
+            || self.askers.values().any(|asker| asker.told < asker.heard)
     }
 
     /// Frees the place of a connection whose transport has gone for good.
     pub fn remove(&mut self, conn: ConnId) {
         if self.connection(conn).is_some() {
             self.unschedule(conn);
-            self.connections[conn.index as usize] = None;
+            let gone = self.connections[conn.index as usize].take();
+            self.forget_parser(&gone.expect("just seen"));
             self.open_count -= 1;
             if self.open_count == 0 {
                 self.connections = Vec::new();
@@ -233,55 +309,51 @@ impl Hub {
 
     /// The namespace of that name.
     pub fn namespace(&self, name: &str) -> Option<NamespaceId> {
-        self.by_name.get(name).copied()
+        self.namespaces.by_name(name)
     }
 
-    /// The socket with that public id.
-    pub fn socket(&self, namespace: NamespaceId, sid: Sid) -> Option<SocketId> {
-        let key = self.at(namespace).by_sid(sid)?;
-        Some(SocketId { namespace, key })
-    }
-
-    /// The public id of a socket that is connected.
+    /// The public id of a socket of this shard that is connected.
     pub fn sid(&self, socket: SocketId) -> Option<Sid> {
         self.at(socket.namespace).socket(socket.key).map(|socket| socket.sid)
     }
 
-    /// The connection of a socket that is connected.
+    /// The connection of a socket of this shard that is connected.
     pub fn conn(&self, socket: SocketId) -> Option<ConnId> {
         self.at(socket.namespace).socket(socket.key).map(|socket| socket.conn)
     }
 
-    /// Who is in `room` now; `None` for the whole namespace.
-    pub fn members(&self, namespace: NamespaceId, room: Option<&str>) -> Vec<SocketId> {
-        let here = self.at(namespace);
-        let id = |key| SocketId { namespace, key };
-        match room {
-            Some(room) => here.occupants(room).map(id).collect(),
-            None => here.keys().map(id).collect(),
+    /// Whether `socket`, of this shard, is in `room`, as far as this shard has heard.
+    pub fn is_member(&self, socket: SocketId, room: &str) -> bool {
+        let here = self.at(socket.namespace);
+        match &here.order {
+            Some(order) => order.rooms.is_member(socket.key, room),
+            None => here
+                .socket(socket.key)
+                .and_then(|socket| socket.rooms.as_ref())
+                .is_some_and(|rooms| rooms.contains(room)),
         }
     }
 
-    /// Whether `socket` is in `room`.
-    pub fn is_member(&self, socket: SocketId, room: &str) -> bool {
-        self.at(socket.namespace).rooms.is_member(socket.key, room)
-    }
-
-    /// The rooms that `socket` is in, without the one of its own name.
+    /// The rooms that `socket`, of this shard, is in, without the one of its own name.
     pub fn rooms_of(&self, socket: SocketId) -> Vec<Box<str>> {
-        self.at(socket.namespace).rooms.rooms_of(socket.key).map(Into::into).collect()
+        let here = self.at(socket.namespace);
+        match &here.order {
+            Some(order) => order.rooms.rooms_of(socket.key).map(Into::into).collect(),
+            None => here
+                .socket(socket.key)
+                .and_then(|socket| socket.rooms.as_ref())
+                .map_or_else(Vec::new, |rooms| rooms.iter().cloned().collect()),
+        }
     }
 
     /// What the application keeps with a socket that is connected.
-    pub fn data(&self, socket: SocketId) -> Option<&Value> {
+    pub fn data(&self, socket: SocketId) -> Option<&serde_json::Value> {
         self.at(socket.namespace).socket(socket.key)?.data.as_deref()
     }
 
-    /// Keeps something with a socket for as long as it is connected.
-    pub fn set_data(&mut self, socket: SocketId, data: Value) {
-        if let Some(socket) = self.at_mut(socket.namespace).socket_mut(socket.key) {
-            socket.data = (!data.is_null()).then(|| Box::new(data));
-        }
+    /// The name of a namespace; empty if it has gone.
+    pub fn name(&self, namespace: NamespaceId) -> &str {
+        &self.at(namespace).name
     }
 
     /// What is held at the moment.
@@ -289,8 +361,15 @@ impl Hub {
         Census {
             connections: self.open_count,
             sockets: self.namespaces.iter().map(Namespace::len).sum(),
-            rooms: self.namespaces.iter().map(|namespace| namespace.rooms.len()).sum(),
+            rooms: self
+                .namespaces
+                .iter()
+                .filter_map(|namespace| namespace.order.as_ref())
+                .map(|order| order.rooms.len())
+                .sum(),
             deadlines: self.deadlines.len(),
+            held: self.homes.waiting(),
+            made_namespaces: self.namespaces.made(),
         }
     }
 
@@ -300,11 +379,11 @@ impl Hub {
     }
 
     fn at(&self, namespace: NamespaceId) -> &Namespace {
-        &self.namespaces[usize::from(namespace.0)]
+        self.namespaces.at(namespace)
     }
 
     fn at_mut(&mut self, namespace: NamespaceId) -> &mut Namespace {
-        &mut self.namespaces[usize::from(namespace.0)]
+        self.namespaces.at_mut(namespace)
     }
 
     fn connection(&self, conn: ConnId) -> Option<&Connection> {
@@ -319,6 +398,23 @@ impl Hub {
             .get_mut(conn.index as usize)?
             .as_mut()
             .filter(|connection| connection.id == conn)
+    }
+
+    /// Notes a connection's standing in a namespace.
+    fn set_membership(
+        &mut self,
+        conn: ConnId,
+        namespace: NamespaceId,
+        membership: Option<Membership>,
+    ) {
+        let Some(connection) = self.open_connection(conn) else { return };
+        let was_there = connection.membership(namespace).is_some();
+        connection.set(namespace, membership);
+        match (was_there, membership.is_some()) {
+            (false, true) => self.namespaces.hold(namespace),
+            (true, false) => self.namespaces.release(namespace),
+            (false, false) | (true, true) => {}
+        }
     }
 
     /// The connection, if what it says still counts.
@@ -368,9 +464,10 @@ impl Hub {
         connection.decoder = crate::socketio::Decoder::new();
         self.schedule(conn, previous);
         for (namespace, membership) in memberships {
-            if let Membership::Joined(key) = membership {
+            if let Membership::Entering(key) | Membership::Joined(key) = membership {
                 self.drop_socket(SocketId { namespace, key }, reason, actions);
             }
+            self.namespaces.release(namespace);
         }
         actions.list.push(Action::Close { conn, close_code });
     }
@@ -378,15 +475,27 @@ impl Hub {
     /// Takes a socket out of everything and tells who has to know.
     fn drop_socket(&mut self, socket: SocketId, reason: Reason, actions: &mut Actions) {
         let rooms = self.rooms_of(socket);
-        let Some(gone) = self.at_mut(socket.namespace).disconnect(socket.key) else { return };
-        self.witness(socket.namespace, Some(gone.sid), actions, || Step::Disconnect);
-        for (_, ticket) in gone.acks.into_iter().flat_map(|acks| acks.awaited) {
-            actions.list.push(Action::Resolve(ticket, Outcome::Gone));
+        let Some(gone) = self.at_mut(socket.namespace).remove(socket.key) else { return };
+        if self.is_home(socket.namespace) {
+            self.disconnect_here(socket, actions);
+        } else {
+            let request = exchange::Request::Disconnect { socket: socket.key };
+            self.request(socket.namespace, request, None, actions);
         }
-        actions.list.push(Action::Notify(
-            gone.conn,
-            Notification::Disconnected { socket, sid: gone.sid, reason, rooms },
-        ));
+        for (_, awaiter) in gone.acks.into_iter().flat_map(|acks| acks.awaited) {
+            self.no_answer(awaiter, actions);
+        }
+        if gone.entered {
+            actions.list.push(Action::Notify(
+                gone.conn,
+                Notification::Disconnected { socket, sid: gone.sid, reason, rooms },
+            ));
+        }
+    }
+
+    /// Whether this shard keeps the order of the namespace.
+    fn is_home(&self, namespace: NamespaceId) -> bool {
+        self.namespaces.home(namespace) == self.shard
     }
 
     fn witness(
@@ -408,7 +517,7 @@ impl Hub {
             self.connection(conn).map_or(&[][..], |connection| &connection.memberships);
         memberships.iter().any(|&(namespace, membership)| match membership {
             Membership::Joined(key) => self.at(namespace).awaits_ack(key),
-            Membership::Asked(_) | Membership::PutOut => false,
+            Membership::Asked(_) | Membership::Entering(_) | Membership::PutOut => false,
         })
     }
 
@@ -416,7 +525,7 @@ impl Hub {
     fn key_of(&self, conn: ConnId, namespace: NamespaceId) -> Option<crate::room::SocketKey> {
         match self.connection(conn)?.membership(namespace)? {
             Membership::Joined(key) => Some(key),
-            Membership::Asked(_) | Membership::PutOut => None,
+            Membership::Asked(_) | Membership::Entering(_) | Membership::PutOut => None,
         }
     }
 }
@@ -428,10 +537,14 @@ pub struct Census {
     pub connections: usize,
     /// Sockets in all namespaces.
     pub sockets: usize,
-    /// Rooms in all namespaces.
+    /// Rooms in all namespaces that are at home here.
     pub rooms: usize,
     /// Timers.
     pub deadlines: usize,
+    /// Sockets for which something waits until a home has answered.
+    pub held: usize,
+    /// Namespaces made of templates.
+    pub made_namespaces: usize,
 }
 
 impl fmt::Debug for Hub {

@@ -1,24 +1,24 @@
-//! One namespace: its sockets, and its rooms.
+//! One namespace: the sockets of this shard, and at its home the order of all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::hold::Hold;
 use super::{ConnId, Target, Ticket};
-use crate::room::{Rooms, Sid, SocketKey};
+use crate::room::{Rooms, ShardId, Sid, SocketKey};
 
-/// One namespace on this shard.
-///
-/// As long as there is one shard it is every namespace's home as well: the
-/// order in which the hub handles its events is the namespace's order.
-#[derive(Debug, Default)]
+/// One namespace, as one shard sees it.
+#[derive(Debug)]
 pub(super) struct Namespace {
     pub(super) name: Box<str>,
-    pub(super) rooms: Rooms,
+    /// At home only.
+    pub(super) order: Option<Order>,
+    shard: ShardId,
     sockets: Vec<Option<Socket>>,
     free: Vec<u32>,
-    by_sid: BTreeMap<Sid, SocketKey>,
     generations: u32,
+    len: usize,
 }
 
 /// One connection's part in the namespace.
@@ -27,25 +27,50 @@ pub(super) struct Socket {
     generation: u32,
     pub(super) sid: Sid,
     pub(super) conn: ConnId,
-    /// Answers that the application awaits, by the number sent to the client.
+    /// Whether the home knows it, and the client has been let in.
+    pub(super) entered: bool,
+    /// Answers that are awaited from the client, by the number sent to it.
     pub(super) acks: Option<Box<Acks>>,
     /// What the application keeps with the socket.
     pub(super) data: Option<Box<Value>>,
+    /// What waits for the home's answers before it may be sent.
+    pub(super) hold: Option<Box<Hold>>,
+    /// The rooms it is in, away from home; the home itself needs no copy.
+    #[expect(clippy::box_collection, reason = "eight bytes in each socket of every server")]
+    pub(super) rooms: Option<Box<BTreeSet<Box<str>>>>,
 }
 
 /// The answers that one socket owes.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     pub(super) next: u64,
-    pub(super) awaited: BTreeMap<u64, Ticket>,
+    pub(super) awaited: BTreeMap<u64, Awaiter>,
+}
+
+/// Who waits for a client's answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Awaiter {
+    /// A handler of this shard.
+    Emit(Ticket),
+    /// Who sent a broadcast, on any shard.
+    Broadcast(ShardId, Ticket),
 }
 
 impl Namespace {
-    pub(super) fn new(name: &str) -> Self {
-        Self { name: name.into(), ..Self::default() }
+    pub(super) fn new(name: &str, shard: ShardId, home: ShardId) -> Self {
+        Self {
+            name: name.into(),
+            order: (shard == home).then(Order::default),
+            shard,
+            sockets: Vec::new(),
+            free: Vec::new(),
+            generations: 0,
+            len: 0,
+        }
     }
 
-    pub(super) fn connect(&mut self, conn: ConnId, sid: Sid) -> SocketKey {
+    /// Gives a socket its place on this shard; the home has still to hear of it.
+    pub(super) fn insert(&mut self, conn: ConnId, sid: Sid) -> SocketKey {
         let index = self.free.pop().unwrap_or_else(|| {
             self.sockets.push(None);
             u32::try_from(self.sockets.len() - 1).expect("fewer than 2^32 sockets fit in memory")
@@ -54,22 +79,28 @@ impl Namespace {
             .generations
             .checked_add(1)
             .expect("a server does not see 2^32 sockets in its life");
-        let key = SocketKey { index, generation: self.generations };
-        self.sockets[index as usize] =
-            Some(Socket { generation: key.generation, sid, conn, acks: None, data: None });
-        self.by_sid.insert(sid, key);
-        self.rooms.connect(key, sid);
+        let key = SocketKey { shard: self.shard, index, generation: self.generations };
+        self.sockets[index as usize] = Some(Socket {
+            generation: key.generation,
+            sid,
+            conn,
+            entered: false,
+            acks: None,
+            data: None,
+            hold: None,
+            rooms: None,
+        });
+        self.len += 1;
         key
     }
 
-    /// Takes the socket out of everything; `None` if it has gone already.
-    pub(super) fn disconnect(&mut self, key: SocketKey) -> Option<Socket> {
+    /// Takes the socket out of this shard; `None` if it has gone already.
+    pub(super) fn remove(&mut self, key: SocketKey) -> Option<Socket> {
         self.socket(key)?;
         let socket = self.sockets[key.index as usize].take()?;
         self.free.push(key.index);
-        self.by_sid.remove(&socket.sid);
-        self.rooms.disconnect(key);
-        if self.by_sid.is_empty() {
+        self.len -= 1;
+        if self.len == 0 {
             self.sockets = Vec::new();
             self.free = Vec::new();
         }
@@ -78,12 +109,12 @@ impl Namespace {
 
     pub(super) fn socket(&self, key: SocketKey) -> Option<&Socket> {
         let socket = self.sockets.get(key.index as usize)?.as_ref()?;
-        (socket.generation == key.generation).then_some(socket)
+        (socket.generation == key.generation && key.shard == self.shard).then_some(socket)
     }
 
     pub(super) fn socket_mut(&mut self, key: SocketKey) -> Option<&mut Socket> {
         let socket = self.sockets.get_mut(key.index as usize)?.as_mut()?;
-        (socket.generation == key.generation).then_some(socket)
+        (socket.generation == key.generation && key.shard == self.shard).then_some(socket)
     }
 
     pub(super) fn awaits_ack(&self, key: SocketKey) -> bool {
@@ -91,35 +122,66 @@ impl Namespace {
         acks.is_some_and(|acks| !acks.awaited.is_empty())
     }
 
+    /// Whether nobody is in it, on this shard or, as far as it is at home here, on any.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0 && self.order.as_ref().is_none_or(|order| order.by_sid.is_empty())
+    }
+
+    /// How many sockets of this shard are in it.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The connections of those of `keys` that are here still.
+    pub(super) fn conns(&self, keys: &[SocketKey]) -> impl Iterator<Item = ConnId> {
+        keys.iter().filter_map(|&key| self.socket(key)).map(|socket| socket.conn)
+    }
+}
+
+/// Who is in a namespace, on all shards, and in which rooms.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    pub(super) rooms: Rooms,
+    by_sid: BTreeMap<Sid, SocketKey>,
+    /// What the application keeps with sockets of other shards.
+    pub(super) data: BTreeMap<SocketKey, Value>,
+}
+
+impl Order {
+    pub(super) fn connect(&mut self, key: SocketKey, sid: Sid) {
+        self.by_sid.insert(sid, key);
+        self.rooms.connect(key, sid);
+    }
+
+    /// Takes a socket out of all rooms; returns its id, unless it has gone already.
+    pub(super) fn disconnect(&mut self, key: SocketKey) -> Option<Sid> {
+        let sid = self.rooms.sid(key)?;
+        self.by_sid.remove(&sid);
+        self.data.remove(&key);
+        self.rooms.disconnect(key);
+        Some(sid)
+    }
+
     pub(super) fn by_sid(&self, sid: Sid) -> Option<SocketKey> {
         self.by_sid.get(&sid).copied()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.by_sid.len()
-    }
-
-    pub(super) fn keys(&self) -> impl Iterator<Item = SocketKey> {
-        self.by_sid.values().copied()
-    }
-
-    /// Appends the connections that `target` means, each once, without the sender's.
+    /// Calls `each` with those whom `target` means, each once, without the sender.
     pub(super) fn recipients(
         &self,
         target: Target<'_>,
         from: Option<SocketKey>,
-        to: &mut Vec<ConnId>,
+        mut each: impl FnMut(SocketKey),
     ) {
         if let ([room], []) = (target.rooms, target.except)
             && self.own_room(room).is_none()
         {
-            let members = self.rooms.members(room).iter().filter(|&&member| Some(member) != from);
-            to.extend(members.map(|&member| self.conn(member)));
-            return;
+            let members = self.rooms.members(room).iter().copied();
+            return members.filter(|&member| Some(member) != from).for_each(each);
         }
         let mut keys: Vec<SocketKey> = Vec::new();
         match target.rooms {
-            [] => keys.extend(self.keys()),
+            [] => keys.extend(self.by_sid.values()),
             rooms => rooms.iter().for_each(|room| keys.extend(self.occupants(room))),
         }
         keys.sort_unstable();
@@ -128,19 +190,15 @@ impl Namespace {
         target.except.iter().for_each(|room| left_out.extend(self.occupants(room)));
         left_out.sort_unstable();
         keys.retain(|key| left_out.binary_search(key).is_err());
-        to.extend(keys.into_iter().map(|key| self.conn(key)));
+        keys.into_iter().for_each(&mut each);
     }
 
     /// Who is in `room`, a socket's own room included.
-    pub(super) fn occupants(&self, room: &str) -> impl Iterator<Item = SocketKey> {
+    fn occupants(&self, room: &str) -> impl Iterator<Item = SocketKey> {
         self.own_room(room).into_iter().chain(self.rooms.members(room).iter().copied())
     }
 
     fn own_room(&self, room: &str) -> Option<SocketKey> {
         self.by_sid(Sid::parse(room)?)
-    }
-
-    pub(super) fn conn(&self, key: SocketKey) -> ConnId {
-        self.socket(key).expect("members are connected").conn
     }
 }

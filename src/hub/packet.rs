@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
+use super::exchange::{Reply, Request};
+use super::namespace::Awaiter;
 use super::old::{name, query_auth};
 use super::{
-    Action, Actions, ConnId, Hub, Membership, NamespaceId, Notification, Outcome, Payload, Phase,
+    Action, Actions, ConnId, Hub, Membership, NamespaceId, Notification, Outcome, Phase,
     RawMessage, Reason, SocketId, Step,
 };
 use crate::engineio::{self, Revision};
-use crate::socketio::{self, Args, Incoming, Kind};
-use crate::websocket::{Opcode, close_code, encode};
+use crate::socketio::{self, Args, Incoming, Kind, Parser};
+use crate::websocket::close_code;
 
 /// Whether a packet was in order; if not, its sender is closed.
 pub(super) type Legal = Result<(), Illegal>;
@@ -29,7 +31,13 @@ impl Hub {
                 let message = RawMessage::Text(text.into());
                 return actions.list.push(Action::Notify(conn, Notification::Raw(message)));
             }
-            Ok(engineio::Packet::Message(text)) => connection.decoder.text(text, &limits),
+            Ok(engineio::Packet::Message(text)) => {
+                if !self.speaks(conn, Parser::Json) {
+                    return self.fail(conn, actions);
+                }
+                let connection = self.open_connection(conn).expect("just found");
+                connection.decoder.text(text, &limits)
+            }
             Ok(engineio::Packet::Ping(data)) if revision == Revision::V3 => {
                 return actions.send_text(&["3", data], [conn], false);
             }
@@ -70,7 +78,12 @@ impl Hub {
             let message = RawMessage::Binary(bytes::Bytes::copy_from_slice(bytes));
             return actions.list.push(Action::Notify(conn, Notification::Raw(message)));
         }
-        let packet = connection.decoder.binary(bytes, &limits);
+        let packet = if self.speaks(conn, Parser::MessagePack) {
+            socketio::msgpack::decode(bytes, &limits).map(Some)
+        } else {
+            let connection = self.open_connection(conn).expect("just found");
+            connection.decoder.binary(bytes, &limits)
+        };
         self.incoming(conn, packet, actions);
     }
 
@@ -79,31 +92,42 @@ impl Hub {
         conn: ConnId,
         namespace: NamespaceId,
         attempt: u32,
-        now: Instant,
         actions: &mut Actions,
     ) {
         if !self.is_asked(conn, namespace, attempt) {
             return;
         }
         let sid = self.ids.sid();
-        let key = self.at_mut(namespace).connect(conn, sid);
-        let socket = SocketId { namespace, key };
+        let key = self.at_mut(namespace).insert(conn, sid);
         let connection = self.open_connection(conn).expect("it asked");
         let previous = connection.deadline();
-        connection.set(namespace, Some(Membership::Joined(key)));
         connection.phase = Phase::Live;
-        debug_assert!(
-            previous.is_some(),
-            "a connection has a deadline until it closes; now is {now:?}"
-        );
+        self.set_membership(conn, namespace, Some(Membership::Entering(key)));
         self.schedule(conn, previous);
+        if self.is_home(namespace) {
+            self.order(namespace).connect(key, sid);
+            self.witness(namespace, Some(sid), actions, || Step::Connect);
+            self.entered(SocketId { namespace, key }, actions);
+        } else {
+            // The home may not have made the namespace yet.
+            let name = namespace.made().map(|_| self.at(namespace).name.clone());
+            let request = Request::Connect { socket: key, sid, name };
+            self.request(namespace, request, None, actions);
+        }
+    }
+
+    /// The socket has its place in the namespace's order: tells its client and the application.
+    pub(super) fn entered(&mut self, socket: SocketId, actions: &mut Actions) {
+        let SocketId { namespace, key } = socket;
+        let Some(entering) = self.at_mut(namespace).socket_mut(key) else { return };
+        entering.entered = true;
+        let (sid, conn) = (entering.sid, entering.conn);
+        self.set_membership(conn, namespace, Some(Membership::Joined(key)));
         let reply = match self.revision(conn) {
             Revision::V3 => String::new(),
             Revision::V4 => format!(r#"{{"sid":"{sid}"}}"#),
         };
-        let name = &self.namespaces[usize::from(namespace.0)].name;
-        actions.send_packet(Kind::Connect, name, &reply, conn);
-        self.witness(namespace, Some(sid), actions, || Step::Connect);
+        self.send_packet(Kind::Connect, &self.at(namespace).name, &reply, conn, actions);
         actions.list.push(Action::Notify(conn, Notification::Connected { socket, sid }));
     }
 
@@ -116,9 +140,9 @@ impl Hub {
         actions: &mut Actions,
     ) {
         if self.is_asked(conn, namespace, attempt) {
-            self.open_connection(conn).expect("it asked").set(namespace, None);
             let json = self.refusal_for(conn, json);
-            actions.send_packet(Kind::ConnectError, &self.at(namespace).name, &json, conn);
+            self.send_packet(Kind::ConnectError, &self.at(namespace).name, &json, conn, actions);
+            self.set_membership(conn, namespace, None);
         }
     }
 
@@ -181,20 +205,86 @@ impl Hub {
         actions: &mut Actions,
     ) -> Legal {
         let Some(namespace) = self.namespace(name) else {
-            let json = self.refusal_for(conn, r#"{"message":"Invalid namespace"}"#);
-            actions.send_packet(Kind::ConnectError, name, &json, conn);
-            return Ok(());
+            return self.find(conn, name, auth, actions);
         };
+        self.ask(conn, namespace, auth, actions)
+    }
+
+    /// Looks for a template that accepts a name.
+    fn find(
+        &mut self,
+        conn: ConnId,
+        name: &str,
+        auth: Option<&str>,
+        actions: &mut Actions,
+    ) -> Legal {
+        if !self.namespaces.have_templates() {
+            self.refuse_name(conn, name, actions);
+            return Ok(());
+        }
+        let max = self.limits.namespaces_per_connection_max;
+        let connection = self.open_connection(conn).ok_or(Illegal)?;
+        let is_asked = connection.finding.iter().any(|asked| **asked == *name);
+        if is_asked || connection.memberships.len() + connection.finding.len() >= max {
+            return Err(Illegal);
+        }
+        connection.finding.push(name.into());
+        let (name, auth) = (name.into(), auth.map(Into::into));
+        actions.list.push(Action::Notify(conn, Notification::Find { name, auth }));
+        Ok(())
+    }
+
+    /// The application has looked for a template.
+    pub(super) fn found(
+        &mut self,
+        conn: ConnId,
+        name: &str,
+        template: Option<usize>,
+        auth: Option<&str>,
+        actions: &mut Actions,
+    ) {
+        let Some(connection) = self.open_connection(conn) else { return };
+        let before = connection.finding.len();
+        connection.finding.retain(|asked| **asked != *name);
+        if connection.finding.len() == before {
+            return;
+        }
+        let id = template.map(|template| self.namespaces.id_of(template, name));
+        let Some(id) = id.filter(|&id| self.namespaces.make(id, name)) else {
+            return self.refuse_name(conn, name, actions);
+        };
+        if self.ask(conn, id, auth, actions).is_err() {
+            self.fail(conn, actions);
+        }
+        self.namespaces.drop_if_unused(id);
+    }
+
+    fn refuse_name(&self, conn: ConnId, name: &str, actions: &mut Actions) {
+        let json = self.refusal_for(conn, r#"{"message":"Invalid namespace"}"#);
+        self.send_packet(Kind::ConnectError, name, &json, conn, actions);
+    }
+
+    /// Asks the application whether a client is let into a namespace.
+    fn ask(
+        &mut self,
+        conn: ConnId,
+        namespace: NamespaceId,
+        auth: Option<&str>,
+        actions: &mut Actions,
+    ) -> Legal {
         let max = self.limits.namespaces_per_connection_max;
         let connection = self.open_connection(conn).ok_or(Illegal)?;
         match connection.membership(namespace) {
-            Some(Membership::Asked(_) | Membership::Joined(_)) => return Err(Illegal),
+            Some(Membership::Asked(_) | Membership::Entering(_) | Membership::Joined(_)) => {
+                return Err(Illegal);
+            }
             Some(Membership::PutOut) | None => {}
         }
         if connection.memberships.len() >= max {
             return Err(Illegal);
         }
-        let attempt = connection.ask(namespace);
+        let attempt = connection.next_attempt();
+        self.set_membership(conn, namespace, Some(Membership::Asked(attempt)));
         let auth = auth.map(Into::into);
         actions.list.push(Action::Notify(conn, Notification::Connect { namespace, attempt, auth }));
         Ok(())
@@ -228,8 +318,14 @@ impl Hub {
             .at_mut(socket.namespace)
             .socket_mut(socket.key)
             .and_then(|socket| socket.acks.as_mut());
-        if let Some(ticket) = acks.and_then(|acks| acks.awaited.remove(&id)) {
-            actions.list.push(Action::Resolve(ticket, Outcome::Acked(args.into_owned())));
+        match acks.and_then(|acks| acks.awaited.remove(&id)) {
+            Some(Awaiter::Broadcast(origin, ticket)) => {
+                self.reply(origin, ticket, Reply::Acked(args.into_owned()), actions);
+            }
+            Some(Awaiter::Emit(ticket)) => {
+                actions.list.push(Action::Resolve(ticket, Outcome::Acked(args.into_owned())));
+            }
+            None => {}
         }
         Ok(())
     }
@@ -238,14 +334,14 @@ impl Hub {
         let namespace = self.namespace(name).ok_or(Illegal)?;
         let connection = self.open_connection(conn).ok_or(Illegal)?;
         match connection.membership(namespace).ok_or(Illegal)? {
-            Membership::Asked(_) => connection.set(namespace, None),
-            Membership::Joined(key) => {
-                connection.set(namespace, None);
+            Membership::Asked(_) => self.set_membership(conn, namespace, None),
+            Membership::Entering(key) | Membership::Joined(key) => {
                 self.drop_socket(
                     SocketId { namespace, key },
                     Reason::ClientNamespaceDisconnect,
                     actions,
                 );
+                self.set_membership(conn, namespace, None);
             }
             Membership::PutOut => {}
         }
@@ -257,98 +353,9 @@ impl Hub {
         let namespace = self.namespace(name).ok_or(Illegal)?;
         let connection = self.connection(conn).ok_or(Illegal)?;
         match connection.membership(namespace).ok_or(Illegal)? {
-            Membership::Asked(_) => Err(Illegal),
+            Membership::Asked(_) | Membership::Entering(_) => Err(Illegal),
             Membership::Joined(key) => Ok(Some(SocketId { namespace, key })),
             Membership::PutOut => Ok(None),
         }
     }
 }
-
-impl Actions {
-    /// Sends one Engine.IO text packet, given in parts.
-    pub(super) fn send_text(
-        &mut self,
-        parts: &[&str],
-        to: impl IntoIterator<Item = ConnId>,
-        volatile: bool,
-    ) {
-        let frame = self.bytes.len();
-        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
-        encode(Opcode::Text, &parts, None, &mut self.bytes);
-        self.push_send(frame, to, volatile);
-    }
-
-    /// Sends one Socket.IO packet that is neither an event nor an ack.
-    pub(super) fn send_packet(&mut self, kind: Kind, namespace: &str, json: &str, to: ConnId) {
-        let mut head = String::new();
-        socketio::encode_head(kind, 0, namespace, None, &mut head);
-        self.send_text(&["4", &head, json], [to], false);
-    }
-
-    /// Sends one event; `id` asks for an ack.
-    pub(super) fn send_event(
-        &mut self,
-        namespace: &str,
-        id: Option<u64>,
-        payload: Payload<'_>,
-        to: impl IntoIterator<Item = ConnId>,
-        volatile: bool,
-    ) {
-        let frame = self.bytes.len();
-        self.encode(Kind::Event, namespace, id, payload, &[]);
-        self.push_send(frame, to, volatile);
-    }
-
-    /// Encodes an event or an ack with its attachments, each frame complete, all of them adjacent.
-    ///
-    /// `stamp` replaces the last two characters of the arguments.
-    pub(super) fn encode(
-        &mut self,
-        kind: Kind,
-        namespace: &str,
-        id: Option<u64>,
-        payload: Payload<'_>,
-        stamp: &[&str],
-    ) {
-        let mut head = String::new();
-        socketio::encode_head(kind, payload.attachments.len(), namespace, id, &mut head);
-        let cut = if stamp.is_empty() { 0 } else { STAMPED_END.len() };
-        let json = &payload.json[..payload.json.len() - cut];
-        let mut parts: [&[u8]; 8] = [&[]; 8];
-        parts[0] = b"4";
-        parts[1] = head.as_bytes();
-        parts[2] = json.as_bytes();
-        for (part, text) in parts[3..].iter_mut().zip(stamp) {
-            *part = text.as_bytes();
-        }
-        encode(Opcode::Text, &parts, None, &mut self.bytes);
-        for attachment in payload.attachments {
-            encode(Opcode::Binary, &[attachment], None, &mut self.bytes);
-        }
-    }
-
-    /// Ends a `Send` of the bytes since `frame`; without recipients there is none.
-    pub(super) fn push_send(
-        &mut self,
-        frame: usize,
-        to: impl IntoIterator<Item = ConnId>,
-        volatile: bool,
-    ) {
-        let first = self.recipients.len();
-        self.recipients.extend(to);
-        self.finish_send(frame, first, volatile);
-    }
-
-    /// As [`push_send`](Self::push_send), with the recipients since `first` already there.
-    pub(super) fn finish_send(&mut self, frame: usize, first: usize, volatile: bool) {
-        if self.recipients.len() == first {
-            self.bytes.truncate(frame);
-        } else {
-            let (frame, to) = (frame..self.bytes.len(), first..self.recipients.len());
-            self.list.push(Action::Send { frame, to, volatile });
-        }
-    }
-}
-
-/// How the arguments of a stamped message end: an object, then the array.
-pub(super) const STAMPED_END: &str = "}]";

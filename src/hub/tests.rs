@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::socketio::Kind;
 
 /// Ids that count, so that failures repeat.
 struct Counting(u8);
@@ -27,7 +28,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let hub = Hub::new(Limits::default(), &["/", "/b"], Box::new(Counting(0)), false);
+        let ids = Box::new(Counting(0));
+        let hub = Hub::new(Place::ALONE, Limits::default(), &["/", "/b"], ids, false);
         let now = tokio::time::Instant::now().into_std();
         Self { hub, now, actions: Actions::default(), tickets: 0 }
     }
@@ -55,9 +57,9 @@ impl World {
     fn connect(&mut self, index: u32) -> (ConnId, SocketId) {
         let conn = self.open(index);
         self.text(conn, "40");
-        let key = self.hub.key_of(conn, NamespaceId(0)).expect("let in");
+        let key = self.hub.key_of(conn, NamespaceId::registered(0)).expect("let in");
         self.actions.clear();
-        (conn, SocketId { namespace: NamespaceId(0), key })
+        (conn, SocketId { namespace: NamespaceId::registered(0), key })
     }
 
     fn join(&mut self, socket: SocketId, room: &str) {
@@ -68,11 +70,12 @@ impl World {
     fn say(&mut self, socket: SocketId, room: &str, json: &str) {
         self.handle(Event::Broadcast(Broadcast {
             namespace: socket.namespace,
-            from: Some(socket.key),
+            from: self.hub.sid(socket).map(|sid| (socket.key, sid)),
             target: Target { rooms: &[room.into()], except: &[] },
             payload: Payload { json, attachments: &[] },
             stamped: false,
             volatile: false,
+            replies: false,
             ticket: None,
         }));
     }
@@ -96,9 +99,12 @@ impl World {
         let close = |action: &Action| match action {
             Action::Close { conn, close_code } => Some((conn.index, *close_code)),
             Action::Accepted(_)
+            | Action::Exchange { .. }
             | Action::Notify(..)
+            | Action::Replied(..)
             | Action::Resolve(..)
-            | Action::Send { .. } => None,
+            | Action::Send { .. }
+            | Action::ServerSide(..) => None,
         };
         self.actions.list.iter().filter_map(close).collect()
     }
@@ -111,10 +117,102 @@ fn asked(action: &Action) -> Option<(ConnId, NamespaceId, u32)> {
         }
         Action::Accepted(_)
         | Action::Close { .. }
+        | Action::Exchange { .. }
         | Action::Notify(..)
+        | Action::Replied(..)
         | Action::Resolve(..)
-        | Action::Send { .. } => None,
+        | Action::Send { .. }
+        | Action::ServerSide(..) => None,
     }
+}
+
+fn in_msgpack(kind: Kind, json: Option<&str>) -> Vec<u8> {
+    let mut packet = Vec::new();
+    crate::socketio::msgpack::encode(kind, "/", None, json, &[], &mut packet);
+    packet
+}
+
+#[test]
+fn each_client_hears_its_own_parser() {
+    let mut world = World::new();
+    let (_, speaker) = world.connect(0);
+    let (_, other) = world.connect(1);
+    let conn = world.open(2);
+    world.actions.clear();
+    world.handle(Event::Binary { conn, bytes: &in_msgpack(Kind::Connect, None) });
+    world.handle(Event::Admit { conn, namespace: NamespaceId::registered(0), attempt: 1 });
+    let key = world.hub.key_of(conn, NamespaceId::registered(0)).expect("let in");
+    let packed = SocketId { namespace: NamespaceId::registered(0), key };
+    for socket in [speaker, other, packed] {
+        world.join(socket, "a");
+    }
+    world.actions.clear();
+    world.say(speaker, "a", r#"["hi",1]"#);
+    let mut sent = Vec::new();
+    for action in &world.actions.list {
+        if let Action::Send { frame, to, .. } = action {
+            let to: Vec<u32> =
+                world.actions.recipients[to.clone()].iter().map(|to| to.index).collect();
+            sent.push((to, world.actions.bytes[frame.clone()][2..].to_vec()));
+        }
+    }
+    let packet = in_msgpack(Kind::Event, Some(r#"["hi",1]"#));
+    assert_eq!(sent, [(vec![1], br#"42["hi",1]"#.to_vec()), (vec![2], packet)]);
+    // Who began with one parser does not go over to the other.
+    world.text(conn, r#"42["hi"]"#);
+    assert_eq!(world.closed(), [(2, Some(1002))]);
+    for index in 0..3 {
+        let conn = ConnId { index, generation: index + 1 };
+        world.handle(Event::Gone { conn, reason: Reason::TransportClose });
+        world.hub.remove(conn);
+    }
+    assert_eq!(world.hub.in_msgpack, 0);
+}
+
+#[test]
+fn a_namespace_made_of_a_template_goes_with_its_last_socket() {
+    let ids = Box::new(Counting(0));
+    let hub = Hub::new(Place::ALONE, Limits::default(), &["/", ""], ids, false);
+    let mut world = World { hub, ..World::new() };
+    let (first, _) = world.connect(0);
+    let (second, _) = world.connect(1);
+    for conn in [first, second] {
+        world.handle(Event::Text { conn, text: "40/made,{\"a\":1}" });
+        let found = Event::Found { conn, name: "/made", template: Some(1), auth: None };
+        world.handle(found);
+        let namespace = world.hub.namespace("/made").expect("it was made");
+        assert_eq!(namespace.template(), 1);
+        world.handle(Event::Admit { conn, namespace, attempt: 2 });
+        assert!(world.hub.key_of(conn, namespace).is_some());
+    }
+    let namespace = world.hub.namespace("/made").expect("it was made");
+    world.actions.clear();
+    world.text(first, "41/made,");
+    assert_eq!(world.hub.name(namespace), "/made", "somebody is still in it");
+    let key = world.hub.key_of(second, namespace).expect("connected");
+    world.handle(Event::Disconnect { socket: SocketId { namespace, key }, close: false });
+    world.text(second, "42/made,[\"late\"]");
+    assert_eq!(world.closed(), [], "what races the disconnect is ignored");
+    world.handle(Event::Gone { conn: second, reason: Reason::TransportClose });
+    assert_eq!(world.hub.namespace("/made"), None);
+    assert_eq!(world.hub.census().made_namespaces, 0);
+    world.text(first, "42/made,[\"hi\"]");
+    assert_eq!(world.closed(), [(1, None), (0, Some(1002))]);
+}
+
+#[test]
+fn a_name_that_no_template_accepts_is_invalid() {
+    let ids = Box::new(Counting(0));
+    let hub = Hub::new(Place::ALONE, Limits::default(), &["/", ""], ids, false);
+    let mut world = World { hub, ..World::new() };
+    let (conn, _) = world.connect(0);
+    world.handle(Event::Text { conn, text: "40/odd," });
+    world.sent();
+    world.handle(Event::Found { conn, name: "/odd", template: None, auth: None });
+    let refusal = r#"44/odd,{"message":"Invalid namespace"}"#;
+    assert_eq!(world.sent(), texts(&[(0, refusal)]));
+    world.handle(Event::Found { conn, name: "/odd", template: Some(1), auth: None });
+    assert_eq!(world.hub.census().made_namespaces, 0, "nobody asks for it any more");
 }
 
 fn texts(sent: &[(u32, &str)]) -> Vec<(u32, String)> {
@@ -196,7 +294,7 @@ fn what_races_the_servers_own_disconnect_is_ignored() {
         assert!(world.actions.list.is_empty(), "{text:?}");
     }
     world.text(conn, "40");
-    assert!(world.hub.key_of(conn, NamespaceId(0)).is_some(), "it may come back");
+    assert!(world.hub.key_of(conn, NamespaceId::registered(0)).is_some(), "it may come back");
 }
 
 #[test]
@@ -314,14 +412,14 @@ proptest! {
                     world.handle(Event::Gone { conn, reason });
                 }
                 Input::Join(conn, room) => {
-                    if let Some(key) = world.hub.key_of(conns[conn as usize], NamespaceId(0)) {
-                        let socket = SocketId { namespace: NamespaceId(0), key };
+                    if let Some(key) = world.hub.key_of(conns[conn as usize], NamespaceId::registered(0)) {
+                        let socket = SocketId { namespace: NamespaceId::registered(0), key };
                         world.join(socket, if room { "a" } else { "b" });
                     }
                 }
                 Input::Say(conn) => {
-                    if let Some(key) = world.hub.key_of(conns[conn as usize], NamespaceId(0)) {
-                        world.say(SocketId { namespace: NamespaceId(0), key }, "a", r#"["hi"]"#);
+                    if let Some(key) = world.hub.key_of(conns[conn as usize], NamespaceId::registered(0)) {
+                        world.say(SocketId { namespace: NamespaceId::registered(0), key }, "a", r#"["hi"]"#);
                     }
                 }
                 Input::Text(conn, text) => world.text(conns[conn as usize], &text),

@@ -2,15 +2,27 @@
 
 use std::fmt;
 
-/// Names one socket of one namespace on its shard, for ever.
+/// Names one shard of the server: a thread that owns some of the connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ShardId(pub u8);
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Names one socket of one namespace, for ever.
 ///
 /// The index is reused once the socket has gone, the generation never is, so
 /// that nothing meant for a socket can reach its successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SocketKey {
-    /// Place in the namespace's table of sockets.
+    /// The shard that has the socket's connection.
+    pub shard: ShardId,
+    /// Place in the namespace's table of sockets on that shard.
     pub index: u32,
-    /// Counts the sockets of the namespace; unique.
+    /// Counts the sockets of the namespace on that shard; unique there.
     pub generation: u32,
 }
 
@@ -47,6 +59,20 @@ impl Sid {
         bytes.iter().all(known).then_some(Self(bytes))
     }
 
+    /// The shard that made this id: its last byte says so, and a request for a
+    /// session finds its way by it. An id that somebody made up names any shard.
+    pub fn shard(&self) -> ShardId {
+        let value = |character: u8| match character {
+            b'A'..=b'Z' => character - b'A',
+            b'a'..=b'z' => character - b'a' + 26,
+            b'0'..=b'9' => character - b'0' + 52,
+            b'-' => 62,
+            _ => 63,
+        };
+        let [.., high, low] = self.0;
+        ShardId(value(high) << 6 | value(low))
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("made of ASCII only")
@@ -70,7 +96,8 @@ impl fmt::Display for Sid {
 /// In production this must be a cryptographic generator seeded by the
 /// operating system: who guesses a session id owns the session.
 pub trait IdSource {
-    /// Fifteen bytes that were never returned before.
+    /// Fifteen bytes that were never returned before, the last of which is the
+    /// shard's number.
     fn random(&mut self) -> [u8; 15];
 
     /// A fresh id.
@@ -88,6 +115,15 @@ mod tests {
         assert_eq!(Sid::new([0; 15]).as_str(), "AAAAAAAAAAAAAAAAAAAA");
         assert_eq!(Sid::new([255; 15]).as_str(), "____________________");
         assert_eq!(Sid::new(*b"fifteen bytes!!").as_str(), "ZmlmdGVlbiBieXRlcyEh");
+    }
+
+    #[test]
+    fn id_names_its_shard() {
+        for shard in [0, 1, 63, 64, 200, 255] {
+            let mut bytes = *b"fifteen bytes!!";
+            bytes[14] = shard;
+            assert_eq!(Sid::new(bytes).shard(), ShardId(shard));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The membership of every room of one namespace, on one shard.
+//! The membership of every room of one namespace.
 
 use std::collections::BTreeMap;
 
@@ -19,14 +19,14 @@ pub enum JoinError {
     },
 }
 
-/// The membership of every room of one namespace, on one shard.
+/// The membership of every room of one namespace, whichever shard its sockets are on.
 #[derive(Debug, Default)]
 pub struct Rooms {
     by_name: BTreeMap<Box<str>, u32>,
     rooms: Vec<Room>,
     free: Vec<u32>,
-    /// By [`SocketKey::index`].
-    sockets: Vec<Option<Joined>>,
+    /// By [`SocketKey::shard`] and [`SocketKey::index`].
+    sockets: Vec<Vec<Option<Joined>>>,
     /// Rooms whose watchers are owed a notice at the end of this tick.
     changed: Vec<u32>,
 }
@@ -52,14 +52,18 @@ struct Joined {
 impl Rooms {
     /// Makes `socket` known; until then, and after [`disconnect`](Self::disconnect), it can not join.
     pub fn connect(&mut self, socket: SocketKey, sid: Sid) {
-        let index = socket.index as usize;
-        if self.sockets.len() <= index {
-            self.sockets.resize_with(index + 1, || None);
+        let (shard, index) = (usize::from(socket.shard.0), socket.index as usize);
+        if self.sockets.len() <= shard {
+            self.sockets.resize_with(shard + 1, Vec::new);
         }
-        assert!(self.sockets[index].is_none(), "the place of a connected socket is not given away");
+        let here = &mut self.sockets[shard];
+        if here.len() <= index {
+            here.resize_with(index + 1, || None);
+        }
+        assert!(here[index].is_none(), "the place of a connected socket is not given away");
         let joined =
             Joined { generation: socket.generation, sid, rooms: Vec::new(), watching: Vec::new() };
-        self.sockets[index] = Some(joined);
+        here[index] = Some(joined);
     }
 
     /// Puts `socket` into `room`; returns how many are in it then. Joining twice changes nothing.
@@ -132,7 +136,7 @@ impl Rooms {
         for at in std::mem::take(&mut joined.watching) {
             self.remove_watcher(socket, at);
         }
-        self.sockets[socket.index as usize] = None;
+        self.sockets[usize::from(socket.shard.0)][socket.index as usize] = None;
     }
 
     /// Who is in `room`.
@@ -231,17 +235,20 @@ impl Rooms {
         }
     }
 
-    fn sid(&self, socket: SocketKey) -> Option<Sid> {
+    /// The public id of a socket that is connected.
+    pub fn sid(&self, socket: SocketKey) -> Option<Sid> {
         self.joined(socket).map(|joined| joined.sid)
     }
 
     fn joined(&self, socket: SocketKey) -> Option<&Joined> {
-        let joined = self.sockets.get(socket.index as usize)?.as_ref()?;
+        let here = self.sockets.get(usize::from(socket.shard.0))?;
+        let joined = here.get(socket.index as usize)?.as_ref()?;
         (joined.generation == socket.generation).then_some(joined)
     }
 
     fn joined_mut(&mut self, socket: SocketKey) -> Option<&mut Joined> {
-        let joined = self.sockets.get_mut(socket.index as usize)?.as_mut()?;
+        let here = self.sockets.get_mut(usize::from(socket.shard.0))?;
+        let joined = here.get_mut(socket.index as usize)?.as_mut()?;
         (joined.generation == socket.generation).then_some(joined)
     }
 
@@ -340,9 +347,10 @@ impl Joined {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::ShardId;
 
     fn key(index: u32) -> SocketKey {
-        SocketKey { index, generation: 100 + index }
+        SocketKey { shard: ShardId((index % 3) as u8), index, generation: 100 + index }
     }
 
     fn rooms_with(sockets: u32) -> Rooms {
@@ -358,7 +366,7 @@ mod tests {
         let mut rooms = rooms_with(1);
         rooms.disconnect(key(0));
         assert_eq!(rooms.join(key(0), "a", 9), Err(JoinError::Gone));
-        rooms.connect(SocketKey { index: 0, generation: 7 }, Sid::new([7; 15]));
+        rooms.connect(SocketKey { generation: 7, ..key(0) }, Sid::new([7; 15]));
         assert_eq!(
             rooms.join(key(0), "a", 9),
             Err(JoinError::Gone),

@@ -17,6 +17,6 @@ mod ids;
 mod membership;
 mod presence;
 
-pub use ids::{IdSource, Sid, SocketKey};
+pub use ids::{IdSource, ShardId, Sid, SocketKey};
 pub use membership::{JoinError, Rooms};
 pub use presence::{Change, Notice};

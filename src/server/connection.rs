@@ -22,6 +22,7 @@ use super::session::{SessionTask, poll_drain};
 use super::shard::{Newborn, Shard};
 use super::streams::Written;
 use super::upgrade::adopt;
+use super::visit::Visit;
 use super::wire::Wire;
 use crate::engineio::Revision;
 use crate::hub::{ConnId, Opening};
@@ -151,7 +152,7 @@ async fn serve<S: Stream>(place: &mut Place<S>, address: SocketAddr) -> Option<S
             None
         }
         Head::WebSocket(request, unread) => {
-            let accepted = match accept(&shard, &request) {
+            let accepted = match accept(&shard, &request).await {
                 Ok(accepted) => accepted,
                 Err(rejection) => {
                     refuse(&shard, conn, rejection).await;
@@ -170,11 +171,8 @@ async fn serve<S: Stream>(place: &mut Place<S>, address: SocketAddr) -> Option<S
     }
 }
 
-/// How long after the handshake an old client's open packet is sent.
-///
-/// Some of them (the official suite of that revision is one) listen only once
-/// they have heard that the WebSocket is open, and miss what came in the same
-/// read; servers used to be slow enough for them.
+/// Some clients of Engine.IO v3 listen for messages only once they have seen
+/// the WebSocket open, and miss one that comes in the same packet.
 const OLD_CLIENT_PAUSE: Duration = Duration::from_millis(5);
 
 /// Makes a stream whose handshake is done a session, or the probe of one.
@@ -187,21 +185,44 @@ async fn begin_websocket<S: Stream>(
     let shard = Rc::clone(&place.shard);
     let Accepted { wire, sid, .. } = accepted;
     let Some(sid) = sid else {
-        let conn = place.conn.take()?;
-        let session = SessionTask::of_websocket(Rc::clone(&shard), conn, wire, unread);
         if wire.revision() == Revision::V3 {
             tokio::time::sleep(OLD_CLIENT_PAUSE).await;
         }
+        let conn = place.conn.take()?;
+        let session = SessionTask::of_websocket(Rc::clone(&shard), conn, wire, unread);
         open(&shard, conn, wire, handshake).await;
         return Some(session);
     };
-    if let Err(stream) = adopt(&shard, sid, wire.revision(), place.take()?, unread) {
+    let (stream, revision) = (place.take()?, wire.revision());
+    match shard.elsewhere(sid) {
+        None => welcome_probe(&shard, sid, revision, stream, unread).await,
+        Some(other) => {
+            // A stream that can not be detached is closed.
+            if let Ok(stream) = stream.detach() {
+                shard.visit(other, Visit::Probe { sid, revision, stream, unread });
+            }
+        }
+    }
+    None
+}
+
+/// Makes a stream the probe of a session of this shard, if that can have one.
+pub(super) async fn welcome_probe<S: Stream>(
+    shard: &Rc<Shard<S>>,
+    sid: Sid,
+    revision: Revision,
+    stream: S,
+    unread: Vec<u8>,
+) {
+    if let Err(stream) = adopt(shard, sid, revision, stream, unread) {
+        let mut place = Place { shard: Rc::clone(shard), conn: None };
         let mut frame = Vec::new();
         encode_close(close_code::NORMAL_CLOSURE, None, &mut frame);
         // Boxed, since few need it.
-        Box::pin(say_goodbye(&shard, place.put(stream), &frame)).await;
+        let conn = place.put(stream);
+        Box::pin(say_goodbye(shard, conn, &frame)).await;
+        place.release();
     }
-    None
 }
 
 /// Opens a session of its own.

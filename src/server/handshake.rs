@@ -23,7 +23,7 @@ pub(super) struct Accepted {
 }
 
 /// Checks a request for a WebSocket in the order in which Node's servers do.
-pub(super) fn accept<S: Stream>(
+pub(super) async fn accept<S: Stream>(
     shard: &Shard<S>,
     request: &Request,
 ) -> Result<Accepted, Rejection> {
@@ -35,7 +35,7 @@ pub(super) fn accept<S: Stream>(
     }
     let (revision, sid) = (revision(request), sid(request)?);
     if let Some(sid) = sid {
-        shard.session(sid, revision)?;
+        shard.has_session(sid, revision).await?;
     }
     if request.method != "GET" {
         return Err(Rejection::BadMethod);

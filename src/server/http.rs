@@ -154,7 +154,7 @@ async fn answer<S: Stream>(
 ) -> HttpResponse {
     let head = head_of(&request);
     if head.asks_for_websocket() {
-        return match accept(shard, &head) {
+        return match accept(shard, &head).await {
             Ok(accepted) => {
                 let on_upgrade = hyper::upgrade::on(&mut request);
                 let revision = accepted.wire.revision();
@@ -169,7 +169,7 @@ async fn answer<S: Stream>(
             Err(rejection) => rejected(rejection),
         };
     }
-    match route(shard, address, &head) {
+    match route(shard, address, &head).await {
         Ok(Route::Poll(request_data)) => {
             let response = serve_polling(shard, request_data).await;
             respond_to_poll(shard, &request, response)
@@ -189,7 +189,7 @@ enum Route {
 }
 
 /// Finds out, in the order in which Node's servers check.
-fn route<S: Stream>(
+async fn route<S: Stream>(
     shard: &Shard<S>,
     address: SocketAddr,
     head: &Request,
@@ -213,7 +213,7 @@ fn route<S: Stream>(
         return Ok(Route::Poll(PollingRequest { revision: Some(revision), base64, ask }));
     };
     if !is_polling {
-        shard.session(sid, revision)?;
+        shard.has_session(sid, revision).await?;
         return Err(Rejection::BadRequest);
     }
     match &*head.method {

@@ -37,6 +37,7 @@ mod shard;
 mod streams;
 mod ticker;
 mod upgrade;
+mod visit;
 mod wire;
 
 pub use config::{Config, Cookie, Cors, Origins, SameSite};

@@ -12,6 +12,7 @@
 
 use std::rc::Rc;
 use std::task::Waker;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -19,6 +20,7 @@ use super::rejection::Rejection;
 use super::shard::{Newborn, Shard};
 use super::streams::Written;
 use super::upgrade::Probe;
+use super::visit::Visit;
 use super::wire::{Wire, has_packets};
 use crate::engineio::Revision;
 use crate::engineio::payload::Payload;
@@ -35,6 +37,24 @@ pub(super) struct PollingRequest {
     /// Whether the client takes text alone (revision 3).
     pub(super) base64: bool,
     pub(super) ask: Ask,
+}
+
+impl PollingRequest {
+    /// The session that it belongs to, if there is one already.
+    fn sid(&self) -> Option<Sid> {
+        match self.ask {
+            Ask::Begin(_) => None,
+            Ask::Get(sid) | Ask::Post { sid, .. } | Ask::Posted { sid, .. } => Some(sid),
+        }
+    }
+
+    /// How much is posted.
+    pub(super) fn body_bytes(&self) -> usize {
+        match &self.ask {
+            Ask::Begin(_) | Ask::Get(_) | Ask::Post { .. } => 0,
+            Ask::Posted { body, .. } => body.len(),
+        }
+    }
 }
 
 /// What the request asks for.
@@ -121,6 +141,11 @@ impl Polling {
     pub(super) fn new(wire: Wire) -> Self {
         let (session, queue) = (Session::default(), Vec::new());
         Self { session, wire, queue, get: None, post: None, probe: None }
+    }
+
+    /// Whether a WebSocket is about to take over.
+    fn is_upgrading(&self) -> bool {
+        self.session.is_upgrading()
     }
 
     pub(super) fn wire(&self) -> Wire {
@@ -219,6 +244,9 @@ pub(super) async fn serve_polling<S: Stream>(
     shard: &Rc<Shard<S>>,
     request: PollingRequest,
 ) -> PollingResponse {
+    if let Some(shard_of_session) = request.sid().and_then(|sid| shard.elsewhere(sid)) {
+        return shard.poll_elsewhere(shard_of_session, request).await;
+    }
     let PollingRequest { revision, base64, ask } = request;
     let known = |sid| shard.session(sid, revision);
     match ask {
@@ -242,6 +270,9 @@ pub(super) async fn serve_polling<S: Stream>(
 
 /// Ends a session, the body of whose POST did not come.
 pub(super) fn abort_post<S: Stream>(shard: &Rc<Shard<S>>, sid: Sid, revision: Option<Revision>) {
+    if let Some(other) = shard.elsewhere(sid) {
+        return shard.visit(other, Visit::AbortPost { sid, revision });
+    }
     if let Ok(conn) = shard.session(sid, revision) {
         // Aborting is never refused.
         let _ = handle(shard, conn, Event::PostAborted, &mut None);
@@ -268,6 +299,11 @@ async fn begin<S: Stream>(
 }
 
 async fn get<S: Stream>(shard: &Rc<Shard<S>>, conn: ConnId) -> PollingResponse {
+    if here(shard, conn, Polling::is_upgrading) {
+        // The word that ends polling may have been sent before this request,
+        // and be read after it: they came on two connections.
+        tokio::time::sleep(OVERTAKEN_BY_MAX).await;
+    }
     let (reply, answer) = oneshot::channel();
     if let Err(refusal) = handle(shard, conn, Event::Get, &mut Some(reply)) {
         return Rejection::from(refusal).into();
@@ -296,6 +332,15 @@ async fn posted<S: Stream>(
     octets: bool,
     body: Vec<u8>,
 ) -> PollingResponse {
+    if says_goodbye(&body) {
+        // A poll that was sent before it may come after it, and is answered still.
+        let overtaken = async {
+            while here(shard, conn, |polling| polling.get.is_none()) {
+                tokio::time::sleep(OVERTAKEN_STEP).await;
+            }
+        };
+        let _ = tokio::time::timeout(OVERTAKEN_BY_MAX, overtaken).await;
+    }
     let (reply, answer) = oneshot::channel();
     {
         let mut streams = shard.streams.borrow_mut();
@@ -308,6 +353,21 @@ async fn posted<S: Stream>(
     }
     let aborting = Aborting { shard, conn, event: Event::PostAborted, is_over: false };
     take(answer, aborting).await
+}
+
+/// How much later a request may come than another that was sent after it: they
+/// take two connections, and perhaps two shards.
+const OVERTAKEN_BY_MAX: Duration = Duration::from_millis(20);
+const OVERTAKEN_STEP: Duration = Duration::from_millis(2);
+
+/// Whether the last packet of a body is a close packet, of either revision.
+fn says_goodbye(body: &[u8]) -> bool {
+    body == b"1" || body.ends_with(b"\x1e1") || body.ends_with(b"1:1")
+}
+
+/// Whether a polling session is there, and like this.
+fn here<S: Stream>(shard: &Shard<S>, conn: ConnId, is_like: impl FnOnce(&Polling) -> bool) -> bool {
+    shard.streams.borrow_mut().polling(conn).is_some_and(|polling| is_like(polling))
 }
 
 /// Waits for an answer; whoever stops waiting has gone.

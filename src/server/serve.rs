@@ -5,74 +5,93 @@ use std::io;
 use std::thread;
 
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::LocalSet;
+use tokio::sync::watch;
+use tokio::task::{JoinSet, LocalSet};
 
 use super::{Config, run_shard};
 use crate::app::Io;
+use crate::shard::{Exchange, mesh};
 
 /// Why a server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The shard's thread or its runtime could not be made, or the listener not be used.
+    /// A shard's thread or its runtime could not be made, or the listener not be used.
     #[error("a shard could not be started: {0}")]
     Start(#[from] io::Error),
-    /// The shard's thread panicked.
+    /// A shard's thread panicked.
     #[error("a shard panicked; its log says why")]
     Panicked,
 }
 
-/// Serves `app` on `listener` until `shutdown` resolves, then closes all
-/// connections and returns.
+/// Serves `app` until `shutdown` resolves, then closes all connections and returns.
 ///
-/// The shard runs on a thread and a runtime of its own, so that nothing else
-/// in the program delays it.
+/// There is one shard for each of `listeners`, which all have the same address
+/// ([`net::listen_shards`](crate::net::listen_shards) makes them). Each shard
+/// runs on a thread and a runtime of its own, so that nothing else in the
+/// program delays it, and calls `app` once.
 ///
 /// # Errors
 ///
-/// [`ServeError`] if a shard can not be started, or panics.
+/// [`ServeError`] if a shard can not be started, or panics; the others have
+/// been told to end then.
+///
+/// # Panics
+///
+/// If there is no listener, or more than 255.
 pub async fn serve(
-    listener: std::net::TcpListener,
+    listeners: Vec<std::net::TcpListener>,
     config: Config,
-    app: impl FnOnce(&mut Io) + Send + 'static,
+    app: impl Fn(&mut Io) + Clone + Send + 'static,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    listener.set_nonblocking(true)?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let (end, ended) = oneshot::channel();
-    thread::Builder::new().name("parlor-shard-0".to_owned()).spawn(move || {
-        let result = run_thread(listener, config, app, stopped);
-        // Nobody may be waiting any more.
-        let _ = end.send(result);
-    })?;
-    let mut ended = std::pin::pin!(ended);
+    let shards = u8::try_from(listeners.len()).expect("a server has at most 255 shards");
+    // Dropped, or sent to: the shards end.
+    let (stop, stopped) = watch::channel(());
+    let mut ended = JoinSet::new();
+    for (listener, exchange) in listeners.into_iter().zip(mesh(shards)) {
+        listener.set_nonblocking(true)?;
+        let (config, app, stopped) = (config.clone(), app.clone(), stopped.clone());
+        let (end, result) = tokio::sync::oneshot::channel();
+        let name = format!("parlor-shard-{}", exchange.place().shard);
+        thread::Builder::new().name(name).spawn(move || {
+            let result = run_thread(listener, exchange, config, app, stopped);
+            // Nobody may be waiting any more.
+            let _ = end.send(result);
+        })?;
+        ended.spawn(async { result.await.unwrap_or(Err(ServeError::Panicked)) });
+    }
     let mut shutdown = std::pin::pin!(shutdown);
     // A shard that ends by itself has failed, and is reported at once.
     tokio::select! {
         biased;
-        result = &mut ended => return result.unwrap_or(Err(ServeError::Panicked)),
+        Some(result) = ended.join_next() => return result.unwrap_or(Err(ServeError::Panicked)),
         () = &mut shutdown => {}
     }
-    // The shard may have ended meanwhile.
-    let _ = stop.send(());
-    ended.await.unwrap_or(Err(ServeError::Panicked))
+    drop(stop);
+    let mut outcome = Ok(());
+    while let Some(result) = ended.join_next().await {
+        let result = result.unwrap_or(Err(ServeError::Panicked));
+        outcome = outcome.and(result);
+    }
+    outcome
 }
 
 fn run_thread(
     listener: std::net::TcpListener,
+    exchange: Exchange,
     config: Config,
     app: impl FnOnce(&mut Io),
-    stopped: oneshot::Receiver<()>,
+    mut stopped: watch::Receiver<()>,
 ) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     local.block_on(&runtime, async {
         let listener = TcpListener::from_std(listener)?;
         let stopped = async {
-            // Told to stop, or nobody is left who could tell.
-            let _ = stopped.await;
+            // An error: nobody is left who could tell, or it has been told so.
+            let _ = stopped.changed().await;
         };
-        run_shard(listener, config, None, app, stopped).await;
+        run_shard(listener, config, exchange, None, app, stopped).await;
         Ok(())
     })
 }

@@ -117,6 +117,10 @@ impl<S: Stream> SessionTask<S> {
                 // Not read until handlers have caught up; they wake this task.
                 return Poll::Pending;
             }
+            if self.shard.core.poll_budget(cx).is_pending() {
+                // Too much of this shard is under way on others; its end wakes this task.
+                return Poll::Pending;
+            }
             let read = if self.polls { self.read_polled(cx) } else { self.read(cx) };
             if read.is_pending() {
                 return Poll::Pending;
@@ -131,6 +135,7 @@ impl<S: Stream> SessionTask<S> {
         let taken =
             self.shard.streams.borrow_mut().polling(self.conn).and_then(|here| here.take_payload());
         if let Some(mut payload) = taken {
+            self.shard.core.catch_up();
             let event = self.posted(payload.decode());
             match event {
                 None => {
@@ -199,6 +204,7 @@ impl<S: Stream> SessionTask<S> {
     /// as far as they go: an event that was sent before a disconnect is
     /// handled before it.
     fn receive(&mut self, cx: &mut Context<'_>, mut bytes: &mut [u8]) {
+        self.shard.core.catch_up();
         let max = self.shard.config.limits.max_payload;
         while self.shard.core.closing(self.conn).is_none() {
             let taken = match self.decoder.decode(bytes, max) {

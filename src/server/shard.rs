@@ -18,12 +18,13 @@ use super::connection::{ConnectionTask, run_polling_session};
 use super::rejection::Rejection;
 use super::streams::Streams;
 use super::ticker::run_ticker;
+use super::visit::receive_visits;
 use crate::app::Io;
 use crate::engineio::Revision;
 use crate::hub::{ConnId, Event, Reason};
 use crate::net::{Listener, Stream};
 use crate::room::Sid;
-use crate::shard::{Closing, Core, Witness};
+use crate::shard::{Closing, Core, Exchange, Witness};
 use crate::websocket::close_code;
 
 /// Bytes of the buffer that all reads of a shard go through.
@@ -60,7 +61,9 @@ const NEWBORNS_MAX: usize = 64;
 
 /// Runs one shard until `shutdown` resolves and its connections are closed.
 ///
-/// `app` registers the application's handlers; it is called once, here.
+/// `exchange` leads to the other shards of the server; [`Exchange::alone`] is
+/// for a server with one. `app` registers the application's handlers; it is
+/// called once, here, and must register the same namespaces on each shard.
 /// `witness` hears the engine's own word for the order of each namespace. All
 /// tasks are local ones of this future: dropping it ends them, and closes the
 /// streams in the order of their places. It must run within a
@@ -68,19 +71,45 @@ const NEWBORNS_MAX: usize = 64;
 pub async fn run_shard<L: Listener>(
     listener: L,
     config: Config,
+    exchange: Exchange,
     witness: Option<Witness>,
     app: impl FnOnce(&mut Io),
     shutdown: impl Future<Output = ()>,
 ) {
-    let (shard, newborns) = Shard::new(config, witness, app);
+    let (shard, newborns) = Shard::new(exchange, config, witness, app);
     let shard = Rc::new(shard);
     // Declared before the tasks, hence dropped after them.
     let _closer = CloseInOrder(Rc::clone(&shard));
     let mut ticker = JoinSet::new();
     ticker.spawn_local(run_ticker(Rc::clone(&shard)));
+    let mut other_shards = JoinSet::new();
+    other_shards.spawn_local(run_exchange(Rc::clone(&shard)));
     let mut connections = JoinSet::new();
     run_accept(listener, newborns, &shard, &mut connections, shutdown).await;
     close_all(&shard, &mut connections).await;
+    finish(&shard).await;
+}
+
+/// Handles what other shards say, for as long as this one lives.
+async fn run_exchange<S: Stream>(shard: Rc<Shard<S>>) {
+    let mut visits = JoinSet::new();
+    poll_fn(|cx| {
+        shard.core.poll_exchange(cx);
+        shard.io.run_server_side(&shard.core);
+        receive_visits(&shard, &mut visits);
+        while let Poll::Ready(Some(ended)) = visits.poll_join_next(cx) {
+            report(ended);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Serves the other shards until they need this one no longer.
+async fn finish<S: Stream>(shard: &Shard<S>) {
+    shard.core.finish();
+    let finished = poll_fn(|cx| shard.core.poll_finished(cx));
+    let _ = tokio::time::timeout(SHUTDOWN_MAX, finished).await;
 }
 
 /// Accepts until told to stop; the listener is closed then.
@@ -166,6 +195,7 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 impl<S: Stream> Shard<S> {
     /// A shard, and what it is asked to start.
     pub(super) fn new(
+        exchange: Exchange,
         config: Config,
         witness: Option<Witness>,
         app: impl FnOnce(&mut Io),
@@ -173,7 +203,9 @@ impl<S: Stream> Shard<S> {
         let mut io = Io::default();
         app(&mut io);
         let now = || tokio::time::Instant::now().into_std();
-        let core = Core::new(config.limits.clone(), &io.names(), config.seed, now, witness);
+        let (limits, seed) = (config.limits.clone(), config.seed);
+        let core = Core::new(exchange, limits, &io.names(), seed, now, witness);
+        io.attach(&core);
         let (newborns, births) = mpsc::channel(NEWBORNS_MAX);
         let shard = Self {
             core,

@@ -9,6 +9,8 @@
 //! places, whatever the tasks do.
 //!
 //! Streams that carry HTTP requests are not here; each belongs to its task.
+//! A place outlives its stream: handlers may still run when the stream has been
+//! closed, and what is meant for their connection must not reach a successor.
 
 use std::io;
 use std::pin::Pin;

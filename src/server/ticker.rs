@@ -110,13 +110,15 @@ mod tests {
     use super::*;
     use crate::hub::Opening;
     use crate::server::Config;
+    use crate::shard::Exchange;
 
     /// Connections that are open, their ticker running, and the peers' ends.
     async fn shard_with(
         connections: usize,
         buffer_bytes: usize,
     ) -> (Rc<Shard<DuplexStream>>, Vec<ConnId>, Vec<DuplexStream>) {
-        let shard = Rc::new(Shard::new(Config::default(), None, |_| {}).0);
+        let shard = Shard::new(Exchange::alone(), Config::default(), None, |_| {});
+        let shard = Rc::new(shard.0);
         spawn_local(run_ticker(Rc::clone(&shard)));
         let (mut conns, mut peers) = (Vec::new(), Vec::new());
         for _ in 0..connections {

@@ -1,19 +1,22 @@
 //! The state of a shard, and the calls that change it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::rc::Rc;
-use std::task::Waker;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use super::exchange::{Content, Envelope, Inbox, Links, Permit};
 use super::tickets::{Tickets, Waiting};
-use super::{Handshake, Ids, Outbox};
+use super::{Attached, Exchange, Handshake, Ids, Outbox, Parcel};
 use crate::hub::{
-    Accepted, Action, Actions, Census, ConnId, Event, Hub, Limits, Notification, Opening, Reason,
-    SocketId, Ticket,
+    Accepted, Action, Actions, Census, ConnId, Event, Hub, Limits, NamespaceId, Notification,
+    Opening, Place, Reason, SocketId, Ticket,
 };
-use crate::room::Sid;
+use crate::room::{ShardId, Sid};
+use crate::socketio::Args;
 use crate::websocket;
 
 /// Hears the engine's own word for the order of each namespace.
@@ -43,6 +46,9 @@ pub struct Core {
     ticker: RefCell<Option<Waker>>,
     /// Whether that task has been woken for this tick already.
     woken: Cell<bool>,
+    links: Links,
+    inbox: RefCell<Inbox>,
+    attached: Attached,
 }
 
 struct State {
@@ -54,6 +60,20 @@ struct State {
     slots: Vec<Slot>,
     /// The deadline for which the timer is set.
     armed: Option<Instant>,
+    /// On whose budget the event in progress is; nobody else's if it is of this shard.
+    cause: Option<Arc<Permit>>,
+    /// On whose budget the notices are that are owed at the end of this tick.
+    tick_causes: Vec<Arc<Permit>>,
+    /// Tasks of connections that are not read because the shard is over its budget.
+    paused: Vec<Waker>,
+    /// What other shards' drivers have sent.
+    parcels: VecDeque<Parcel>,
+    /// What other shards' applications have said.
+    server_side: VecDeque<(NamespaceId, Args<'static>)>,
+    /// Shards that will ask for nothing more.
+    finished: BTreeSet<ShardId>,
+    /// Of who waits for the others to finish.
+    finishing: Option<Waker>,
 }
 
 /// What the core keeps for one connection's task.
@@ -72,13 +92,18 @@ struct Slot {
 impl Core {
     /// A shard that serves `namespaces`; `seed` is for its ids.
     pub fn new(
+        exchange: Exchange,
         limits: Limits,
         namespaces: &[&str],
         seed: [u8; 32],
         now: Now,
         witness: Option<Witness>,
     ) -> Rc<Self> {
-        let hub = Hub::new(limits, namespaces, Box::new(Ids::new(seed)), witness.is_some());
+        let Exchange { links, inbox } = exchange;
+        let ids = Box::new(Ids::new(seed, links.place.shard));
+        let secret = u64::from_le_bytes(seed[..8].try_into().expect("eight of 32 bytes"));
+        let place = Place { secret, ..links.place };
+        let hub = Hub::new(place, limits, namespaces, ids, witness.is_some());
         let state = State {
             hub,
             actions: Actions::default(),
@@ -86,6 +111,13 @@ impl Core {
             tickets: Tickets::default(),
             slots: Vec::new(),
             armed: None,
+            cause: None,
+            tick_causes: Vec::new(),
+            paused: Vec::new(),
+            parcels: VecDeque::new(),
+            server_side: VecDeque::new(),
+            finished: BTreeSet::new(),
+            finishing: None,
         };
         Rc::new(Self {
             state: RefCell::new(state),
@@ -93,7 +125,36 @@ impl Core {
             witness,
             ticker: RefCell::new(None),
             woken: Cell::new(false),
+            links,
+            inbox: RefCell::new(inbox),
+            attached: Attached::default(),
         })
+    }
+
+    /// What the application's side keeps here.
+    pub fn attached(&self) -> &Attached {
+        &self.attached
+    }
+
+    /// The next thing that another shard's application says to this one's.
+    pub fn next_server_side(&self) -> Option<(NamespaceId, Args<'static>)> {
+        self.state.borrow_mut().server_side.pop_front()
+    }
+
+    /// Which of how many shards this is.
+    pub fn place(&self) -> Place {
+        self.links.place
+    }
+
+    /// Sends something to the driver of another shard; it holds about so many bytes.
+    pub fn send_parcel(&self, to: ShardId, parcel: Parcel, bytes: usize) {
+        let permit = Some(self.links.permit_for(bytes));
+        self.links.send(to, Content::Parcel(parcel), permit);
+    }
+
+    /// The next thing that the driver of another shard has sent.
+    pub fn next_parcel(&self) -> Option<Parcel> {
+        self.state.borrow_mut().parcels.pop_front()
     }
 
     /// Applies one event, and all that it causes, before it returns.
@@ -109,14 +170,103 @@ impl Core {
         Waiting::new(Rc::clone(self), ticket)
     }
 
+    /// As [`ask`](Self::ask), for a broadcast that each socket is to answer.
+    pub fn ask_all<'a>(self: &Rc<Self>, event: impl FnOnce(Ticket) -> Event<'a>) -> Waiting {
+        let ticket = self.state.borrow_mut().tickets.issue_collecting();
+        self.handle(event(ticket));
+        Waiting::new(Rc::clone(self), ticket)
+    }
+
+    /// Says whose handler runs from here on: what it sends to one socket keeps its order.
+    pub fn set_context(&self, socket: Option<SocketId>) {
+        self.state.borrow_mut().hub.set_context(socket);
+    }
+
+    /// Ends what [`set_context`](Self::set_context) began; `done` if the handler is.
+    pub fn end_context(&self, socket: Option<SocketId>, done: bool) {
+        let mut state = self.state.borrow_mut();
+        state.hub.set_context(None);
+        let waits = socket.filter(|&socket| done && state.hub.awaits_handler(socket));
+        drop(state);
+        if let Some(socket) = waits {
+            self.handle(Event::HandlerDone { socket });
+        }
+    }
+
+    /// Handles what other shards have said, some at a time.
+    pub fn poll_exchange(&self, cx: &mut Context<'_>) {
+        const MESSAGES_PER_TURN: usize = 256;
+        for _ in 0..MESSAGES_PER_TURN {
+            let Poll::Ready(envelope) = self.inbox.borrow_mut().poll_receive(cx) else { return };
+            // Never none: the shard itself can send to its inbox.
+            envelope.into_iter().for_each(|envelope| self.receive(envelope));
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    /// Handles what other shards have said by now. Called before what a client
+    /// says is handled: the client may have learned from somebody else of what
+    /// is on its way here, and expects to have it before the answer to what it
+    /// says next.
+    pub fn catch_up(&self) {
+        loop {
+            let Some(envelope) = self.inbox.borrow_mut().try_receive() else { return };
+            self.receive(envelope);
+        }
+    }
+
+    fn receive(&self, envelope: Envelope) {
+        let Envelope { from, content, permit } = envelope;
+        let now = (self.now)();
+        match content {
+            Content::Finished => {
+                let mut state = self.state.borrow_mut();
+                state.finished.insert(from);
+                state.finishing.take().into_iter().for_each(Waker::wake);
+            }
+            Content::Message(message) => self.change(|state| {
+                state.hub.set_context(None);
+                state.cause = permit;
+                state.hub.handle(Event::Exchange { from, message }, now, &mut state.actions);
+            }),
+            Content::Parcel(parcel) => self.state.borrow_mut().parcels.push_back(parcel),
+            Content::Resume => {
+                let paused = std::mem::take(&mut self.state.borrow_mut().paused);
+                paused.into_iter().for_each(Waker::wake);
+            }
+        }
+    }
+
+    /// Ready if the shard is within its budget: only then it reads from its sockets.
+    pub fn poll_budget(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.links.is_over_budget() {
+            return Poll::Ready(());
+        }
+        self.state.borrow_mut().paused.push(cx.waker().clone());
+        // Somebody may have given back meanwhile, before the waker was there.
+        if self.links.is_over_budget() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Tells the other shards that this one will ask for nothing more.
+    pub fn finish(&self) {
+        for shard in self.links.others() {
+            self.links.send(shard, Content::Finished, None);
+        }
+    }
+
+    /// Ready once the other shards have all finished.
+    pub fn poll_finished(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.state.borrow_mut();
+        if self.links.others().all(|shard| state.finished.contains(&shard)) {
+            return Poll::Ready(());
+        }
+        state.finishing = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// Reads from the hub.
     pub fn read<T>(&self, read: impl FnOnce(&Hub) -> T) -> T {
         read(&self.state.borrow().hub)
-    }
-
-    /// Keeps something with a socket for as long as it is connected.
-    pub fn set_data(&self, socket: SocketId, data: serde_json::Value) {
-        self.state.borrow_mut().hub.set_data(socket, data);
     }
 
     /// How much the shard holds, and how many outcomes are awaited.
@@ -214,8 +364,10 @@ impl Core {
     pub fn end_tick(&self) {
         self.woken.set(false);
         let now = (self.now)();
+        self.change(|state| state.hub.handle_timeout(now, &mut state.actions));
         self.change(|state| {
-            state.hub.handle_timeout(now, &mut state.actions);
+            let causes = std::mem::take(&mut state.tick_causes);
+            state.cause = (!causes.is_empty()).then(|| self.links.joint_permit(causes));
             state.hub.end_tick(&mut state.actions);
         });
         self.woken.set(false);
@@ -245,7 +397,11 @@ impl Core {
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.borrow_mut();
         let result = change(&mut state);
-        state.apply(self.witness.as_ref());
+        state.apply(self.witness.as_ref(), &self.links);
+        let cause = state.cause.take();
+        if state.hub.owes_notices() {
+            state.tick_causes.extend(cause);
+        }
         let earlier =
             state.hub.deadline().is_some_and(|due| state.armed.is_none_or(|armed| due < armed));
         let owed = state.outbox.is_dirty() || earlier || state.hub.owes_notices();
@@ -270,7 +426,7 @@ impl State {
     }
 
     /// Does what the hub wants done.
-    fn apply(&mut self, witness: Option<&Witness>) {
+    fn apply(&mut self, witness: Option<&Witness>, links: &Links) {
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.list.drain(..) {
             match action {
@@ -280,17 +436,26 @@ impl State {
                     }
                 }
                 Action::Close { conn, close_code } => self.close(conn, close_code),
+                Action::Exchange { to, message } => {
+                    let own = || links.permit(&message);
+                    let permit = Some(self.cause.clone().unwrap_or_else(own));
+                    links.send(to, Content::Message(message), permit);
+                }
                 Action::Notify(conn, notification) => {
                     if let Some(slot) = self.slot(conn) {
                         slot.inbox.push_back(notification);
                         slot.waker.iter().for_each(Waker::wake_by_ref);
                     }
                 }
+                Action::Replied(ticket, reply) => self.tickets.replied(ticket, reply),
                 Action::Resolve(ticket, outcome) => self.tickets.resolve(ticket, outcome),
                 Action::Send { frame, to, volatile } => {
                     let to = &mut actions.recipients[to];
                     let kept = if volatile { self.keep_uncongested(to) } else { to.len() };
                     self.outbox.push(&actions.bytes[frame], &to[..kept]);
+                }
+                Action::ServerSide(namespace, args) => {
+                    self.server_side.push_back((namespace, args));
                 }
             }
         }

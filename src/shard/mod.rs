@@ -6,17 +6,24 @@
 //! of events. What a call causes is applied before it returns: frames go to
 //! the [`Outbox`], news for the application to the inbox of their connection.
 //!
+//! Shards tell each other what concerns sockets of another one by the
+//! [`Exchange`]; no shard touches the state of another.
+//!
 //! Not here: streams, tasks, timers (the server), and what handlers look like
 //! (the application's side).
 
+mod attached;
 mod core;
+mod exchange;
 mod handshake;
 mod ids;
 mod outbox;
 mod tickets;
 
 pub use self::core::{Closing, Core, Now, Witness};
+pub use attached::Attached;
+pub use exchange::{Exchange, Parcel, mesh};
 pub use handshake::{Handshake, Transport};
 pub use ids::Ids;
 pub use outbox::Outbox;
-pub use tickets::Waiting;
+pub use tickets::{Replies, Waiting};

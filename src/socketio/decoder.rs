@@ -108,7 +108,7 @@ impl Decoder {
     }
 }
 
-fn check_len(len_bytes: usize, limits: &Limits) -> Result<(), DecodeError> {
+pub(super) fn check_len(len_bytes: usize, limits: &Limits) -> Result<(), DecodeError> {
     let max_bytes = limits.packet_bytes_max;
     if len_bytes <= max_bytes { Ok(()) } else { Err(DecodeError::TooLong { len_bytes, max_bytes }) }
 }

@@ -17,6 +17,9 @@
 /// The deepest nesting that the scanner follows, whatever limit it is given.
 pub const DEPTH_MAX: u32 = 128;
 
+/// The name of the member that makes an object a placeholder.
+pub(super) const PLACEHOLDER_KEY: &str = "_placeholder";
+
 /// One more than the highest number of a placeholder.
 pub const PLACEHOLDERS_MAX: u32 = 128;
 
@@ -376,7 +379,7 @@ fn text_len(bytes: &[u8]) -> usize {
 }
 
 /// How long the scanned string at the front is, quotes included.
-fn string_len(bytes: &[u8]) -> usize {
+pub(super) fn string_len(bytes: &[u8]) -> usize {
     let mut at = 1;
     loop {
         at += plain_len(&bytes[at.min(bytes.len())..]);
@@ -389,7 +392,7 @@ fn string_len(bytes: &[u8]) -> usize {
 }
 
 /// How many bytes come before the next quote, backslash or control character.
-fn plain_len(bytes: &[u8]) -> usize {
+pub(super) fn plain_len(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let mut at = 0;
     while let Some(&word) = bytes[at..].first_chunk() {
@@ -411,7 +414,7 @@ fn plain_len(bytes: &[u8]) -> usize {
 }
 
 /// The number of the placeholder at the front, and how long it is.
-fn placeholder(bytes: &[u8]) -> Option<(u32, usize)> {
+pub(super) fn placeholder(bytes: &[u8]) -> Option<(u32, usize)> {
     let flag = |bytes| token(token(token(bytes, b"\"_placeholder\"")?, b":")?, b"true");
     let number = |bytes| placeholder_number(token(token(bytes, b"\"num\"")?, b":")?);
     let members = bytes.strip_prefix(b"{")?;
@@ -439,13 +442,12 @@ fn placeholder_number(bytes: &[u8]) -> Option<(u32, &[u8])> {
 
 /// Whether a member's name, quotes included, is that of placeholders, however it is written.
 fn is_placeholder_key(key: &[u8]) -> bool {
-    const NAME: &str = "_placeholder";
     if !key.contains(&b'\\') {
-        return &key[1..key.len() - 1] == NAME.as_bytes();
+        return &key[1..key.len() - 1] == PLACEHOLDER_KEY.as_bytes();
     }
     // An escape takes at most 6 bytes for a character.
-    key.len() <= 2 + 6 * NAME.len()
-        && serde_json::from_slice::<String>(key).is_ok_and(|name| name == NAME)
+    key.len() <= 2 + 6 * PLACEHOLDER_KEY.len()
+        && serde_json::from_slice::<String>(key).is_ok_and(|name| name == PLACEHOLDER_KEY)
 }
 
 /// What follows `token`, if it stands at the front after whitespace.

@@ -19,8 +19,19 @@
 mod args;
 mod decoder;
 pub mod json;
+pub mod msgpack;
 mod packet;
 
 pub use args::Args;
 pub use decoder::{Decoder, Limits};
 pub use packet::{DecodeError, ID_MAX, Incoming, Kind, RESERVED_EVENTS, encode_head};
+
+/// How a client writes packets: its first one shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parser {
+    /// The protocol's own: text, with binary attachments beside it.
+    #[default]
+    Json,
+    /// One binary message for each packet: `socket.io-msgpack-parser`.
+    MessagePack,
+}

@@ -100,6 +100,15 @@ pub enum DecodeError {
     /// Data that is not the JSON we accept.
     #[error(transparent)]
     Json(#[from] JsonError),
+    /// Bytes that are not the MessagePack we accept.
+    #[error("bad MessagePack at byte {at}")]
+    MessagePack {
+        /// How many bytes lie before what is wrong.
+        at: usize,
+    },
+    /// A namespace that is missing, or that the text of a packet could not name.
+    #[error("bad namespace")]
+    Namespace,
     /// Data of another shape than the packet's type asks for.
     #[error("bad payload of a packet of type {0:?}")]
     Payload(Kind),
@@ -188,6 +197,33 @@ impl<'a> Packet<'a> {
         check(kind, id, json)?;
         let json = json.map(Cow::Borrowed);
         Ok(Self { attachments, kind, namespace: Cow::Borrowed(namespace), id, json })
+    }
+
+    /// A packet that came in another form than text, held to the same rules.
+    ///
+    /// `json` must have been scanned, and its placeholders number all `attachments`.
+    pub(super) fn from_parts(
+        kind: Kind,
+        namespace: Cow<'a, str>,
+        id: Option<u64>,
+        json: Option<Cow<'a, str>>,
+        attachments: u32,
+    ) -> Result<Self, DecodeError> {
+        if !namespace.starts_with('/') || namespace.contains(',') {
+            return Err(DecodeError::Namespace);
+        }
+        if id.is_some_and(|id| id > ID_MAX) {
+            return Err(DecodeError::Id);
+        }
+        check(kind, id, json.as_deref())?;
+        match kind {
+            Kind::Connect | Kind::ConnectError | Kind::Disconnect if attachments > 0 => {
+                Err(DecodeError::Payload(kind))
+            }
+            Kind::Ack | Kind::Connect | Kind::ConnectError | Kind::Disconnect | Kind::Event => {
+                Ok(Self { attachments, kind, namespace, id, json })
+            }
+        }
     }
 
     /// This packet without a borrow.
@@ -293,11 +329,34 @@ fn check(kind: Kind, id: Option<u64>, json: Option<&str>) -> Result<(), DecodeEr
     Ok(())
 }
 
-fn push_number(number: u64, out: &mut String) {
+pub(super) fn push_number(number: u64, out: &mut String) {
     if number >= 10 {
         push_number(number / 10, out);
     }
     out.push(char::from(b'0' + (number % 10) as u8));
+}
+
+#[cfg(test)]
+impl Incoming<'_> {
+    /// This packet without a borrow.
+    pub(super) fn into_owned(self) -> Incoming<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Ack { namespace, id, args } => {
+                Incoming::Ack { namespace: owned(namespace), id, args: args.into_owned() }
+            }
+            Self::Connect { namespace, data } => {
+                Incoming::Connect { namespace: owned(namespace), data: data.map(owned) }
+            }
+            Self::ConnectError { namespace, data } => {
+                Incoming::ConnectError { namespace: owned(namespace), data: data.map(owned) }
+            }
+            Self::Disconnect { namespace } => Incoming::Disconnect { namespace: owned(namespace) },
+            Self::Event { namespace, id, args } => {
+                Incoming::Event { namespace: owned(namespace), id, args: args.into_owned() }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

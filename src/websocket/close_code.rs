@@ -18,3 +18,5 @@ pub const POLICY_VIOLATION: u16 = 1008;
 pub const MESSAGE_TOO_BIG: u16 = 1009;
 /// The server met something that it did not expect.
 pub const INTERNAL_ERROR: u16 = 1011;
+/// The server has no room for this peer at the moment; registered with IANA, not in RFC 6455.
+pub const TRY_AGAIN_LATER: u16 = 1013;

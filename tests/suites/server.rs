@@ -25,6 +25,10 @@ struct Args {
     /// Port to listen on, of every interface and both families.
     #[arg(long, default_value_t = 3000)]
     port: u16,
+
+    /// Threads that share the connections.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    shards: u8,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -45,8 +49,8 @@ enum Suite {
 async fn main() -> ExitCode {
     let args = Args::parse();
     let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, args.port));
-    let listener = match net::listen(address) {
-        Ok(listener) => listener,
+    let listeners = match net::listen_shards(address, args.shards, false) {
+        Ok(listeners) => listeners,
         Err(error) => {
             eprintln!("suite-server: {error}");
             return ExitCode::FAILURE;
@@ -58,7 +62,7 @@ async fn main() -> ExitCode {
         Suite::Socket => socketio(io),
     };
     let stopped = async { drop(tokio::signal::ctrl_c().await) };
-    match serve(listener, config(args.suite), app, stopped).await {
+    match serve(listeners, config(args.suite), app, stopped).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("suite-server: {error}");

@@ -26,7 +26,7 @@ impl Server {
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             let shutdown = async { drop(stopped.await) };
-            let served = parlor::serve(listener, Config::default(), app, shutdown);
+            let served = parlor::serve(vec![listener], Config::default(), app, shutdown);
             runtime.expect("a runtime").block_on(served).expect("it serves until it is stopped");
         });
         Self { address, stop: Some(stop), thread: Some(thread) }

@@ -23,7 +23,7 @@ impl Embedded {
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             let shutdown = async { drop(stopped.await) };
-            let served = parlor::serve(listener, config, app, shutdown);
+            let served = parlor::serve(vec![listener], config, app, shutdown);
             runtime.expect("a runtime").block_on(served).expect("it serves until it is stopped");
         });
         Self { address, stop: Some(stop), thread: Some(thread) }

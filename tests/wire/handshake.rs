@@ -10,7 +10,7 @@ use crate::server::Server;
 
 #[test]
 fn the_open_packet_has_exactly_the_keys_of_the_protocol() {
-    let server = Server::start(&["--ping-interval-ms", "12345", "--ping-timeout-ms", "6789"]);
+    let server = Server::start(&["--ping-interval", "12345ms", "--ping-timeout", "6789ms"]);
     let (open, _wire) = Wire::open(server.address);
     let sid = open["sid"].as_str().expect("a session id").to_owned();
     assert_eq!(
@@ -236,7 +236,7 @@ fn status(server: &Server, bytes: &[u8]) -> u16 {
 
 #[test]
 fn a_handshake_that_never_ends_is_closed() {
-    let server = Server::start(&["--connect-timeout-ms", "500"]);
+    let server = Server::start(&["--connect-timeout", "500ms"]);
     let started = now();
     let mut silent = Wire::dial(server.address);
     let mut slow = Wire::dial(server.address);

@@ -24,6 +24,7 @@ mod polling;
 mod process;
 mod random;
 mod server;
+mod settings;
 mod stop;
 mod time;
 mod upgrade;

@@ -22,7 +22,7 @@ const GROWTH_KIB_MAX: u64 = 2 * 1024;
 fn random_input_harms_nobody_but_its_sender() {
     let connections = from_env("PARLOR_RANDOM_CONNECTIONS", CONNECTIONS);
     let seed = from_env("PARLOR_RANDOM_SEED", 1);
-    let mut server = Server::start(&["--ping-interval-ms", "600000"]);
+    let mut server = Server::start(&["--ping-interval", "600000ms"]);
     let mut witness = Wire::chat(server.address);
     attack(server.address, seed, connections / 10);
     let before = server.resident_kib();

@@ -11,7 +11,7 @@ use crate::server::Server;
 
 const INTERVAL: Duration = Duration::from_millis(600);
 const TIMEOUT: Duration = Duration::from_millis(400);
-const HEARTBEAT: [&str; 4] = ["--ping-interval-ms", "600", "--ping-timeout-ms", "400"];
+const HEARTBEAT: [&str; 4] = ["--ping-interval", "600ms", "--ping-timeout", "400ms"];
 
 /// How much later than asked something may be seen here.
 const SLACK: Duration = Duration::from_millis(1500);
@@ -67,7 +67,7 @@ fn a_silent_peer_is_closed_after_interval_and_timeout_and_not_before() {
 
 #[test]
 fn a_pong_nobody_asked_for_moves_nothing() {
-    let server = Server::start(&["--ping-interval-ms", "2000", "--ping-timeout-ms", "400"]);
+    let server = Server::start(&["--ping-interval", "2000ms", "--ping-timeout", "400ms"]);
     let started = now();
     let mut wire = Wire::chat(server.address);
     std::thread::sleep(Duration::from_millis(1800));
@@ -79,7 +79,7 @@ fn a_pong_nobody_asked_for_moves_nothing() {
 
 #[test]
 fn a_peer_that_answers_lives_on() {
-    let server = Server::start(&["--ping-interval-ms", "50", "--ping-timeout-ms", "2000"]);
+    let server = Server::start(&["--ping-interval", "50ms", "--ping-timeout", "2000ms"]);
     let mut wire = Wire::chat(server.address);
     for _ in 0..20 {
         assert_eq!(wire.text(), "2");
@@ -90,7 +90,7 @@ fn a_peer_that_answers_lives_on() {
 
 #[test]
 fn a_pong_of_websocket_is_no_pong_of_engine_io() {
-    let server = Server::start(&["--ping-interval-ms", "100", "--ping-timeout-ms", "200"]);
+    let server = Server::start(&["--ping-interval", "100ms", "--ping-timeout", "200ms"]);
     let mut wire = Wire::chat(server.address);
     assert_eq!(wire.text(), "2");
     wire.send(&frame(0x8a, b""));
@@ -99,7 +99,7 @@ fn a_pong_of_websocket_is_no_pong_of_engine_io() {
 
 #[test]
 fn without_a_connect_the_connection_is_closed() {
-    let server = Server::start(&["--connect-timeout-ms", "500"]);
+    let server = Server::start(&["--connect-timeout", "500ms"]);
     let mut connected = Wire::chat(server.address);
     let started = now();
     let nowhere = Wire::open(server.address).1;

@@ -52,7 +52,7 @@ impl Server {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let shutdown = async { drop(stopped.await) };
-            let served = parlor::serve(listener, Config::default(), app, shutdown);
+            let served = parlor::serve(vec![listener], Config::default(), app, shutdown);
             runtime.expect("a runtime starts").block_on(served).expect("the server runs");
         });
         Self { url, faults, stop: Some(stop), thread: Some(thread) }
@@ -70,8 +70,9 @@ impl Drop for Server {
     }
 }
 
-fn faulty_chat(fault: Fault, faults: Arc<AtomicU64>) -> impl FnOnce(&mut Io) + Send + 'static {
+fn faulty_chat(fault: Fault, faults: Arc<AtomicU64>) -> impl Fn(&mut Io) + Clone + Send + 'static {
     move |io| {
+        let faults = Arc::clone(&faults);
         let chat = io.of("/");
         chat.on("join", async |socket: Socket, (room,): (String,), ack: Ack| {
             socket.join(&room).await.expect("few rooms are joined");

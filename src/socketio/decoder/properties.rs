@@ -130,26 +130,7 @@ fn receive(
 ) -> Result<Option<Incoming<'static>>, DecodeError> {
     match message {
         Message::Binary(bytes) => decoder.binary(bytes, &LIMITS),
-        Message::Text(text) => Ok(decoder.text(text, &LIMITS)?.map(into_owned)),
-    }
-}
-
-fn into_owned(incoming: Incoming<'_>) -> Incoming<'static> {
-    let owned = |text: std::borrow::Cow<'_, str>| text.into_owned().into();
-    match incoming {
-        Incoming::Ack { namespace, id, args } => {
-            Incoming::Ack { namespace: owned(namespace), id, args: args.into_owned() }
-        }
-        Incoming::Connect { namespace, data } => {
-            Incoming::Connect { namespace: owned(namespace), data: data.map(owned) }
-        }
-        Incoming::ConnectError { namespace, data } => {
-            Incoming::ConnectError { namespace: owned(namespace), data: data.map(owned) }
-        }
-        Incoming::Disconnect { namespace } => Incoming::Disconnect { namespace: owned(namespace) },
-        Incoming::Event { namespace, id, args } => {
-            Incoming::Event { namespace: owned(namespace), id, args: args.into_owned() }
-        }
+        Message::Text(text) => Ok(decoder.text(text, &LIMITS)?.map(Incoming::into_owned)),
     }
 }
 

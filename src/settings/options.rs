@@ -1,0 +1,125 @@
+//! The settings as the program needs them: nothing is left to parse.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZero;
+use std::thread;
+
+use parlor::Config;
+use parlor::server::{Cors, Origins};
+
+/// Everything that the program can be told.
+#[derive(Clone)]
+pub(crate) struct Options {
+    /// Address to listen on.
+    pub(crate) listen: SocketAddr,
+    /// Namespaces with the chat, besides `/`.
+    pub(crate) namespace: Vec<String>,
+    /// Threads; none given means one for each core.
+    pub(crate) shards: Option<u8>,
+    /// Whether another process may listen on the same address.
+    pub(crate) share_address: bool,
+    /// Sites whose pages may use long-polling.
+    pub(crate) cors: Sites,
+    /// What is logged and how.
+    pub(crate) log: Log,
+    /// The engine's own settings; the others of them are here already.
+    pub(crate) engine: Config,
+}
+
+/// Sites whose pages may use long-polling.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sites {
+    /// Each as browsers write it; `*` is every site.
+    pub(crate) origin: Vec<String>,
+    /// Whether they may send cookies.
+    pub(crate) credentials: bool,
+}
+
+/// What is logged and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    /// Directives as tracing's filter takes them.
+    pub(crate) filter: String,
+    /// How a line looks.
+    pub(crate) format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// One JSON object, for machines.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 3000).into(),
+            namespace: Vec::new(),
+            shards: None,
+            share_address: false,
+            cors: Sites::default(),
+            log: Log { filter: "info".to_owned(), format: LogFormat::Text },
+            engine: Config::default(),
+        }
+    }
+}
+
+impl Options {
+    /// What the engine is to be like.
+    pub(crate) fn config(&self) -> Config {
+        Config { cors: self.cors.rules(), ..self.engine.clone() }
+    }
+
+    /// How many threads share the connections.
+    pub(crate) fn shards(&self) -> u8 {
+        self.shards.unwrap_or_else(|| {
+            let cores = thread::available_parallelism().map_or(1, NonZero::get);
+            u8::try_from(cores).unwrap_or(u8::MAX)
+        })
+    }
+
+    /// Every namespace with the chat, each once.
+    pub(crate) fn namespaces(&self) -> Vec<String> {
+        let mut all = vec!["/".to_owned()];
+        for name in &self.namespace {
+            if !all.contains(name) {
+                all.push(name.clone());
+            }
+        }
+        all
+    }
+}
+
+impl Sites {
+    /// Nobody, if nobody is named. Browsers send no cookies to who lets everybody in.
+    fn rules(&self) -> Option<Cors> {
+        let is_any = self.origin.iter().any(|origin| origin == "*");
+        let origins = if is_any { Origins::Any } else { Origins::These(self.origin.clone()) };
+        let credentials = self.credentials && !is_any;
+        (!self.origin.is_empty()).then_some(Cors { origins, credentials })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_served_once_however_often_it_is_named() {
+        let namespace = ["/b", "/", "/a", "/b"].map(str::to_owned).to_vec();
+        let options = Options { namespace, ..Options::default() };
+        assert_eq!(options.namespaces(), ["/", "/b", "/a"]);
+    }
+
+    #[test]
+    fn there_is_a_shard_for_each_core_unless_told() {
+        let mut options = Options::default();
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        assert_eq!(usize::from(options.shards()), cores.min(255));
+        options.shards = Some(7);
+        assert_eq!(options.shards(), 7);
+    }
+}

@@ -1,0 +1,208 @@
+//! The schema: every setting, once.
+//!
+//! Names are those of the fields that they fill. The group is a table of the
+//! file and the beginning of the flag and the variable. A list is named in the
+//! singular, as its flag gives one item at a time.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::kind::{
+    address, bytes, choice, count, list, log_filter, namespace, or_word, origin, time, url_path,
+    yes_or_no,
+};
+use super::options::LogFormat;
+use super::setting::{Group, group, setting};
+
+/// Long enough for anything, short enough that no deadline overflows.
+const TIMES: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
+/// What one message or backlog may take; more is a typing error.
+const BYTES: RangeInclusive<u64> = 1..=1 << 30;
+/// What is held one by one for each client; more is a typing error.
+const ITEMS: RangeInclusive<u64> = 1..=1_000_000;
+
+/// Every setting, in the order in which people are shown them.
+pub(super) fn table() -> Vec<Group> {
+    vec![server(), http(), cors(), limits(), log()]
+}
+
+fn server() -> Group {
+    group(
+        "",
+        "Where the server listens, what it serves, and how long it waits.",
+        vec![
+            setting("listen", "Address to listen on; port 0 picks a free one.", address(), |to| {
+                &mut to.listen
+            }),
+            setting("path", "Path that Socket.IO is served under.", url_path(), |to| {
+                &mut to.engine.path
+            }),
+            setting(
+                "namespace",
+                "Namespaces to serve the chat on, besides `/`.",
+                list(namespace()),
+                |to| &mut to.namespace,
+            ),
+            setting(
+                "shards",
+                "Threads that share the connections; `auto` is one for each core.",
+                or_word("auto", count(1..=255)),
+                |to| &mut to.shards,
+            ),
+            setting(
+                "share_address",
+                "Whether another parlor may listen on the same address, to take over from this one.",
+                yes_or_no(),
+                |to| &mut to.share_address,
+            ),
+            setting("ping_interval", "Time from a pong to the next ping.", time(TIMES), |to| {
+                &mut to.engine.limits.ping_interval
+            }),
+            setting(
+                "ping_timeout",
+                "Time that a client has to answer a ping.",
+                time(TIMES),
+                |to| &mut to.engine.limits.ping_timeout,
+            ),
+            setting(
+                "connect_timeout",
+                "Time that a client has to connect to a namespace.",
+                time(TIMES),
+                |to| &mut to.engine.limits.connect_timeout,
+            ),
+            setting(
+                "close_timeout",
+                "Time that a closing connection has to take what is pending.",
+                time(TIMES),
+                |to| &mut to.engine.close_timeout,
+            ),
+            setting(
+                "max_payload_bytes",
+                "Largest message that a client may send.",
+                bytes(BYTES),
+                |to| &mut to.engine.limits.max_payload,
+            ),
+        ],
+    )
+}
+
+fn http() -> Group {
+    group(
+        "http",
+        "Clients that poll, or begin with polling.",
+        vec![
+            setting(
+                "allow_eio3",
+                "Whether clients of Socket.IO 2 (Engine.IO protocol v3) are served too.",
+                yes_or_no(),
+                |to| &mut to.engine.allow_eio3,
+            ),
+            setting(
+                "compression",
+                "Whether answers to polls are compressed for who accepts it.",
+                yes_or_no(),
+                |to| &mut to.engine.http_compression,
+            ),
+            setting(
+                "keep_alive_timeout",
+                "How long a connection may be idle between two requests.",
+                time(TIMES),
+                |to| &mut to.engine.keep_alive_timeout,
+            ),
+            setting(
+                "upgrade_timeout",
+                "How long a WebSocket may take to take over from polling.",
+                time(TIMES),
+                |to| &mut to.engine.upgrade_timeout,
+            ),
+        ],
+    )
+}
+
+fn cors() -> Group {
+    group(
+        "cors",
+        "Which other sites' pages may use long-polling; browsers ask nobody for WebSockets.",
+        vec![
+            setting(
+                "origin",
+                "Sites, as `https://chat.example.com`; `*` is every site.",
+                list(origin()),
+                |to| &mut to.cors.origin,
+            ),
+            setting(
+                "credentials",
+                "Whether their pages may send cookies; not with `*`.",
+                yes_or_no(),
+                |to| &mut to.cors.credentials,
+            ),
+        ],
+    )
+}
+
+fn limits() -> Group {
+    group(
+        "limits",
+        "What one client may make the server hold.",
+        vec![
+            setting(
+                "outbound_bytes_max",
+                "What may wait for a client that does not read; one byte more and it is closed.",
+                bytes(BYTES),
+                |to| &mut to.engine.outbound_bytes_max,
+            ),
+            setting(
+                "events_waiting_max",
+                "Events of a connection that may wait for handlers; from there on it is not read.",
+                count(ITEMS),
+                |to| &mut to.engine.events_waiting_max,
+            ),
+            setting("attachments_max", "Binary attachments of one packet.", count(0..=128), |to| {
+                &mut to.engine.limits.attachments_max
+            }),
+            setting(
+                "rooms_per_socket_max",
+                "Rooms that a socket may be in at a time; as many may it watch.",
+                count(ITEMS),
+                |to| &mut to.engine.limits.rooms_per_socket_max,
+            ),
+            setting(
+                "namespaces_per_connection_max",
+                "Namespaces that a connection may be in at a time.",
+                count(ITEMS),
+                |to| &mut to.engine.limits.namespaces_per_connection_max,
+            ),
+            setting(
+                "acks_in_flight_max",
+                "Acks that a socket may owe at a time; one more and the oldest is given up.",
+                count(ITEMS),
+                |to| &mut to.engine.limits.acks_in_flight_max,
+            ),
+        ],
+    )
+}
+
+fn log() -> Group {
+    group(
+        "log",
+        "What is written to standard error.",
+        vec![
+            setting(
+                "filter",
+                "What is logged: a level, or levels for parts such as `info,parlor::server=debug`.",
+                log_filter(),
+                |to| &mut to.log.filter,
+            ),
+            setting(
+                "format",
+                "How a line of the log looks.",
+                choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+                |to| &mut to.log.format,
+            ),
+        ],
+    )
+}
+
+#[cfg(test)]
+mod tests;

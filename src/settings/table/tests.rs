@@ -1,0 +1,172 @@
+//! What must hold of every row, also of those to come.
+
+use std::collections::BTreeSet;
+
+use parlor::Config;
+use parlor::server::{Cors, Origins};
+use toml::Value;
+
+use super::*;
+use crate::settings::kind::Written;
+use crate::settings::options::Options;
+use crate::settings::setting::{Setting, settings};
+
+/// Values besides the default: enough that two fields with the same default differ.
+const VALUES: [(&str, &str); 24] = [
+    ("listen", "127.0.0.1:4001"),
+    ("path", "/live/"),
+    ("namespace", "/a,/b"),
+    ("shards", "3"),
+    ("share_address", "true"),
+    ("ping_interval", "4005ms"),
+    ("ping_timeout", "4006ms"),
+    ("connect_timeout", "4007ms"),
+    ("close_timeout", "4008ms"),
+    ("max_payload_bytes", "4009"),
+    ("http.allow_eio3", "true"),
+    ("http.compression", "false"),
+    ("http.keep_alive_timeout", "4016ms"),
+    ("http.upgrade_timeout", "4017ms"),
+    ("cors.origin", "https://a.example,http://b.example:8080"),
+    ("cors.credentials", "true"),
+    ("limits.outbound_bytes_max", "4010"),
+    ("limits.events_waiting_max", "4011"),
+    ("limits.attachments_max", "12"),
+    ("limits.rooms_per_socket_max", "4013"),
+    ("limits.namespaces_per_connection_max", "4014"),
+    ("limits.acks_in_flight_max", "4015"),
+    ("log.filter", "debug"),
+    ("log.format", "json"),
+];
+
+/// What [`VALUES`] has for this setting.
+fn word(setting: &Setting) -> Written {
+    let row = VALUES.iter().find(|(key, _)| *key == setting.key);
+    Written::Word(row.unwrap_or_else(|| panic!("{} has a row", setting.key)).1.to_owned())
+}
+
+fn values(table: &[Group], options: &Options) -> Vec<Value> {
+    settings(table).map(|setting| setting.value(options)).collect()
+}
+
+#[test]
+fn every_name_is_used_once_and_for_settings_only() {
+    let mut names = BTreeSet::from(
+        ["config", "print-config", "check-config", "help", "version"].map(str::to_owned),
+    );
+    names.insert("PARLOR_CONFIG".to_owned());
+    for setting in settings(&table()) {
+        assert!(names.insert(setting.flag()), "--{} is taken", setting.flag());
+        assert!(names.insert(setting.variable()), "{} is taken", setting.variable());
+    }
+}
+
+#[test]
+fn every_name_is_one_that_can_be_typed() {
+    for setting in settings(&table()) {
+        let plain =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_');
+        assert!(setting.key.chars().all(plain), "{}", setting.key);
+        assert!(setting.key.matches('.').count() <= 1, "{}: one group at most", setting.key);
+    }
+    for group in table() {
+        assert!(!group.name.contains('_'), "[{}]: a flag would not tell where it ends", group.name);
+    }
+}
+
+#[test]
+fn kubernetes_sets_none_of_the_variables() {
+    for setting in settings(&table()) {
+        let name = setting.variable();
+        for part in ["_PORT", "_SERVICE"] {
+            assert!(
+                !name.ends_with(part) && !name.contains(&format!("{part}_")),
+                "{name} is what a container is told of a service"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_help_is_a_sentence_and_every_unit_is_known() {
+    for group in table() {
+        assert!(group.help.ends_with('.'), "[{}]", group.name);
+        for setting in group.settings {
+            assert!(setting.help.ends_with('.') && !setting.help.contains('\n'), "{}", setting.key);
+            let is_bytes = setting.value_name == "BYTES";
+            assert_eq!(setting.key.contains("bytes"), is_bytes, "{}: says its unit", setting.key);
+        }
+    }
+}
+
+#[test]
+fn every_default_is_a_value_of_its_setting() {
+    for setting in settings(&table()) {
+        let mut options = Options::default();
+        let default = setting.value(&options);
+        assert!(setting.set(&mut options, &Written::Typed(default.clone())), "{}", setting.key);
+        assert_eq!(setting.value(&options), default, "{}", setting.key);
+    }
+}
+
+#[test]
+fn every_setting_has_a_field_of_its_own() {
+    let table = table();
+    for (at, setting) in settings(&table).enumerate() {
+        let mut options = Options::default();
+        let mut expected = values(&table, &options);
+        assert!(setting.set(&mut options, &word(setting)), "{}", setting.key);
+        assert_ne!(setting.value(&options), expected[at], "{} is stored", setting.key);
+        expected[at] = setting.value(&options);
+        assert_eq!(values(&table, &options), expected, "{} changes nothing else", setting.key);
+    }
+}
+
+#[test]
+fn every_setting_arrives_where_it_is_used() {
+    let mut options = Options::default();
+    for setting in settings(&table()) {
+        assert!(setting.set(&mut options, &word(setting)), "{}", setting.key);
+    }
+    let ms = Duration::from_millis;
+    assert_eq!(options.listen.port(), 4001);
+    assert_eq!(options.namespaces(), ["/", "/a", "/b"]);
+    assert_eq!((options.log.filter.as_str(), options.log.format), ("debug", LogFormat::Json));
+    let Config {
+        limits,
+        path,
+        outbound_bytes_max,
+        events_waiting_max,
+        close_timeout,
+        allow_eio3,
+        cors,
+        // Only for applications of their own.
+        cookie: _,
+        http_compression,
+        keep_alive_timeout,
+        upgrade_timeout,
+        keep_handshake: _,
+        time_of_day: _,
+        seed: _,
+    } = options.config();
+    let origins = ["https://a.example", "http://b.example:8080"].map(str::to_owned).to_vec();
+    assert_eq!(cors, Some(Cors { origins: Origins::These(origins), credentials: true }));
+    assert_eq!((allow_eio3, http_compression), (true, false));
+    assert_eq!((keep_alive_timeout, upgrade_timeout), (ms(4016), ms(4017)));
+    assert_eq!((path.as_str(), options.shards, options.share_address), ("/live/", Some(3), true));
+    assert_eq!((outbound_bytes_max, events_waiting_max), (4010, 4011));
+    assert_eq!(close_timeout, ms(4008));
+    let parlor::Limits {
+        attachments_max,
+        connect_timeout,
+        acks_in_flight_max,
+        max_payload,
+        namespaces_per_connection_max,
+        ping_interval,
+        ping_timeout,
+        rooms_per_socket_max,
+    } = limits;
+    assert_eq!((ping_interval, ping_timeout, connect_timeout), (ms(4005), ms(4006), ms(4007)));
+    assert_eq!((max_payload, attachments_max, rooms_per_socket_max), (4009, 12, 4013));
+    assert_eq!((namespaces_per_connection_max, acks_in_flight_max), (4014, 4015));
+}
