@@ -31,6 +31,7 @@ fn hub_with_room(members: u32, now: Instant) -> (Hub, Vec<SocketId>) {
         &["/"],
         Box::new(Ids::new([1; 32], ShardId(0))),
         false,
+        now,
     );
     let mut actions = Actions::default();
     let mut sockets = Vec::new();

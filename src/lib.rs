@@ -1,6 +1,7 @@
 //! parlor: a chat room engine that speaks Socket.IO.
 //!
-//! Socket.IO protocol v5 over Engine.IO protocol v4: namespaces over one
+//! Socket.IO protocol v5 over Engine.IO protocol v4, on WebSockets and HTTP
+//! long-polling (and the revisions before, for old clients): namespaces over one
 //! connection, rooms that sockets join, leave and switch between, `emit` and
 //! `on` on both sides, acks, broadcasts to everybody else. [`serve`] runs an
 //! application (a function that registers handlers on an [`Io`]); [`chat`] is
@@ -12,10 +13,10 @@
 //! ```text
 //!        bytes in                                          bytes out
 //!           |                                                  ^
-//!  server   | connection: reads into the shard's buffer        | ticker: one write per
-//!           v                                                  | connection and tick
+//!  server   | session: reads into the shard's buffer,          | ticker: one write per
+//!           v or takes what was posted                         | session and tick
 //!  websocket  frames -> messages                       outbox  | a frame once, references
-//!  engineio   packets, heartbeat                               | for each recipient
+//!  engineio   packets, payloads, heartbeat, transports         | for each recipient
 //!  socketio   packets, attachments                             |
 //!           |                                                  |
 //!           v                                                  |

@@ -64,6 +64,20 @@ fn stock_clients_of_socket_io_2_chat_on_parlor() {
 }
 
 #[test]
+fn a_stock_client_whose_connection_breaks_misses_nothing() {
+    let recovery = ["--recovery-enabled", "true"];
+    for (transports, shards) in [("websocket", "1"), ("polling", "2"), ("polling,websocket", "3")] {
+        let mut server = Process::start(parlor(0).args(recovery).args(["--shards", shards]));
+        let url = format!("http://{}", address(&server.line()));
+        let Some(mut client) = node("recovery-client.mjs") else { return };
+        let mut client = Process::start(client.args([&url, transports]));
+        let line = client.line();
+        assert!(line.starts_with("recovered 12 times"), "{transports}, {shards} shards: {line}");
+        assert!(client.wait(PATIENCE).expect("the client is done").success());
+    }
+}
+
+#[test]
 fn a_stock_client_survives_a_restart_of_a_stock_server() {
     survive_a_restart(chat_server);
 }

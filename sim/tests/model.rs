@@ -166,15 +166,16 @@ impl<const SHARDS: u8> StateMachineTest for HubTest<SHARDS> {
 impl System {
     fn new(shards: u8) -> Self {
         let limits = Limits { rooms_per_socket_max: ROOMS_MAX, ..Limits::default() };
+        let now = tokio::time::Instant::now().into_std();
         let hub = |shard| {
             let place = Place { shard: ShardId(shard), shards, secret: 0 };
             let ids = Box::new(Counting { shard, count: 0 });
-            Hub::new(place, limits.clone(), &["/"], ids, false)
+            Hub::new(place, limits.clone(), &["/"], ids, false, now)
         };
         Self {
             hubs: (0..shards).map(hub).collect(),
             actions: (0..shards).map(|_| Actions::default()).collect(),
-            now: tokio::time::Instant::now().into_std(),
+            now,
             conns: [None; CLIENTS],
             sockets: [None; CLIENTS],
             sids: Vec::new(),
@@ -275,6 +276,7 @@ impl System {
             deadlines: sum.deadlines + one.deadlines,
             held: sum.held + one.held,
             made_namespaces: sum.made_namespaces + one.made_namespaces,
+            sessions_waiting: sum.sessions_waiting + one.sessions_waiting,
         })
     }
 

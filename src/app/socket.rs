@@ -71,6 +71,12 @@ impl Socket {
         self.core.read(|hub| hub.name(self.id.namespace).to_owned())
     }
 
+    /// Whether this socket goes on with the session of an earlier one: its id,
+    /// rooms and data are that one's, and its client has been sent what it missed.
+    pub fn is_recovered(&self) -> bool {
+        self.core.read(|hub| hub.is_recovered(self.id))
+    }
+
     /// Whether the socket is still connected.
     pub fn is_connected(&self) -> bool {
         self.core.read(|hub| hub.sid(self.id)).is_some()

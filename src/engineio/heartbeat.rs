@@ -32,6 +32,9 @@ pub enum Beat {
     Ping,
 }
 
+/// How late timers are as a rule.
+const TIMER_SLACK: Duration = Duration::from_millis(5);
+
 /// Whether one peer is alive.
 ///
 /// The first ping is due one interval after the beginning, never at once, and
@@ -73,16 +76,17 @@ impl Heartbeat {
 
     /// Says what is due at `now`: nothing if the deadline lies ahead.
     ///
-    /// The timeout runs from `now`, when the ping goes out, not from when it was
-    /// due: a server that was late itself does not blame its peers.
+    /// The timeout runs from when the ping was due, unless it is late by more
+    /// than timers are: a server that was late itself does not blame its peers.
     pub fn handle_timeout(&mut self, now: Instant, timeout: Duration) -> Option<Beat> {
         if now < self.deadline() {
             return None;
         }
         Some(match self.state {
             State::AwaitPong(_) | State::Silent(_) => Beat::Dead,
-            State::Idle(_) => {
-                self.state = State::AwaitPong(now + timeout);
+            State::Idle(due) => {
+                let from = if now <= due + TIMER_SLACK { due } else { now };
+                self.state = State::AwaitPong(from + timeout);
                 Beat::Ping
             }
         })
@@ -148,6 +152,18 @@ mod tests {
         let mut heartbeat = Heartbeat::new(at(0), INTERVAL);
         heartbeat.handle_pong(at(24), INTERVAL);
         assert_eq!(heartbeat.deadline(), at(25));
+    }
+
+    #[test]
+    fn what_timers_are_late_by_adds_up_to_nothing() {
+        let at = timeline();
+        let mut heartbeat = Heartbeat::new(at(0), INTERVAL);
+        assert_eq!(heartbeat.handle_timeout(at(25) + TIMER_SLACK, TIMEOUT), Some(Beat::Ping));
+        assert_eq!(heartbeat.deadline(), at(45));
+        let mut heartbeat = Heartbeat::new(at(0), INTERVAL);
+        let late = at(25) + TIMER_SLACK + Duration::from_micros(1);
+        assert_eq!(heartbeat.handle_timeout(late, TIMEOUT), Some(Beat::Ping));
+        assert_eq!(heartbeat.deadline(), late + TIMEOUT);
     }
 
     #[test]

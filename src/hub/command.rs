@@ -4,6 +4,7 @@
 use super::encode::Outgoing;
 use super::exchange::{Message, Packet, Request, Whom};
 use super::namespace::Awaiter;
+use super::session::Way;
 use super::{
     Action, Actions, Broadcast, Hub, Membership, NamespaceId, Payload, Reason, SocketId, Target,
     Ticket,
@@ -221,12 +222,8 @@ impl Hub {
         if let Some(ticket) = ticket {
             return self.ask_for_ack(socket, Awaiter::Emit(ticket), payload, actions);
         }
-        if let Some(conn) = self.conn(socket) {
-            let start = actions.bytes.len();
-            let name = &self.at(socket.namespace).name;
-            self.encode_for(conn, Outgoing::event(name, payload), actions);
-            self.send_in_turn(socket, start, volatile, actions);
-        }
+        let way = if volatile { Way::Volatile } else { Way::Plain };
+        self.emit_in_turn(socket, payload, way, actions);
     }
 
     pub(super) fn answer(
@@ -240,14 +237,14 @@ impl Hub {
             let start = actions.bytes.len();
             let namespace = &self.at(socket.namespace).name;
             let (kind, id) = (Kind::Ack, Some(id));
-            let ack = Outgoing { kind, namespace, id, payload, stamp: &[] };
+            let ack = Outgoing { kind, id, ..Outgoing::event(namespace, payload) };
             self.encode_for(conn, ack, actions);
-            self.send_in_turn(socket, start, false, actions);
+            self.send_in_turn(socket, start, actions);
         }
     }
 
     pub(super) fn put_out(&mut self, socket: SocketId, close: bool, actions: &mut Actions) {
-        if !self.keep_disconnect(socket, close) {
+        if !self.keep_disconnect(socket, close, actions) {
             self.put_out_now(socket, close, actions);
         }
     }
@@ -277,8 +274,8 @@ impl Hub {
                 self.answered(from, number, actions);
             }
             Message::Deliver(delivery) => self.deliver(delivery, actions),
-            Message::Entered { namespace, socket } => {
-                self.entered(SocketId { namespace, key: socket }, actions);
+            Message::Entered { namespace, socket, begun } => {
+                self.entered(SocketId { namespace, key: socket }, begun, actions);
             }
             Message::Moved { namespace, socket, left, joined } => {
                 if let Some(socket) = self.at_mut(namespace).socket_mut(socket) {
@@ -298,6 +295,9 @@ impl Hub {
                     self.tell_asker(from, actions);
                 }
                 self.requested(from, namespace, request, ticket, actions);
+            }
+            Message::Surrender { namespace, socket } => {
+                self.surrender(SocketId { namespace, key: socket }, actions);
             }
             Message::ServerSide { namespace, packet } => {
                 let args = Args::new(String::from(packet.json), packet.attachments);

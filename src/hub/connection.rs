@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::exchange::Claimed;
 use super::{ConnId, NamespaceId, Opening};
 use crate::engineio::{Heartbeat, Revision};
 use crate::room::SocketKey;
@@ -21,6 +22,9 @@ pub(super) struct Connection {
     pub(super) parser: Option<socketio::Parser>,
     pub(super) memberships: Vec<(NamespaceId, Membership)>,
     attempts: u32,
+    /// Sessions that the client wants back, by namespace.
+    #[expect(clippy::box_collection, reason = "eight bytes in each connection of every server")]
+    pub(super) claims: Option<Box<Vec<(NamespaceId, Claimed)>>>,
     /// Names asked for, of which the application has not said yet what they are.
     pub(super) finding: Vec<Box<str>>,
 }
@@ -72,8 +76,27 @@ impl Connection {
             parser: None,
             memberships: Vec::new(),
             attempts: 0,
+            claims: None,
             finding: Vec::new(),
         }
+    }
+
+    /// Notes the session that the client wants back.
+    pub(super) fn claim(&mut self, namespace: NamespaceId, claimed: Claimed) {
+        let claims = self.claims.get_or_insert_default();
+        claims.retain(|claim| claim.0 != namespace);
+        claims.push((namespace, claimed));
+    }
+
+    /// Takes the session that the client wants back.
+    pub(super) fn take_claim(&mut self, namespace: NamespaceId) -> Option<Claimed> {
+        let claims = self.claims.as_mut()?;
+        let at = claims.iter().position(|claim| claim.0 == namespace)?;
+        let (_, claimed) = claims.swap_remove(at);
+        if claims.is_empty() {
+            self.claims = None;
+        }
+        Some(claimed)
     }
 
     pub(super) fn membership(&self, namespace: NamespaceId) -> Option<Membership> {

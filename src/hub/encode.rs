@@ -21,12 +21,14 @@ pub(super) struct Outgoing<'a> {
     pub(super) payload: Payload<'a>,
     /// Replaces the last two characters of the arguments, if there is any.
     pub(super) stamp: &'a [&'a str],
+    /// A further argument, from which a client that comes back goes on.
+    pub(super) offset: Option<&'a str>,
 }
 
 impl<'a> Outgoing<'a> {
     /// An event without an ack or a stamp.
     pub(super) fn event(namespace: &'a str, payload: Payload<'a>) -> Self {
-        Self { kind: Kind::Event, namespace, id: None, payload, stamp: &[] }
+        Self { kind: Kind::Event, namespace, id: None, payload, stamp: &[], offset: None }
     }
 }
 
@@ -72,7 +74,7 @@ impl Hub {
         actions: &mut Actions,
     ) {
         let payload = Payload { json, attachments: &[] };
-        self.send_to(to, Outgoing { kind, namespace, id: None, payload, stamp: &[] }, actions);
+        self.send_to(to, Outgoing { kind, ..Outgoing::event(namespace, payload) }, actions);
     }
 
     /// Sends a packet to the recipients since `first` in [`Actions::recipients`].
@@ -118,11 +120,17 @@ impl Actions {
 
     /// Encodes a packet, each frame complete, all of them adjacent.
     fn encode(&mut self, parser: Parser, packet: Outgoing<'_>) {
-        let Outgoing { kind, namespace, id, payload, stamp } = packet;
-        let cut = if stamp.is_empty() { 0 } else { STAMPED_END.len() };
+        let Outgoing { kind, namespace, id, payload, stamp, offset } = packet;
+        let stamp = if stamp.is_empty() { &[][..] } else { &stamp[..stamp.len() - 1] };
+        let (cut, end) = match (stamp.is_empty(), offset.is_none()) {
+            (true, true) => (0, [""; 4]),
+            (true, false) => (1, [",\"", offset.unwrap_or_default(), "\"]", ""]),
+            (false, true) => (STAMPED_END.len(), [STAMPED_END, "", "", ""]),
+            (false, false) => (STAMPED_END.len(), ["}", ",\"", offset.unwrap_or_default(), "\"]"]),
+        };
         let json = &payload.json[..payload.json.len() - cut];
         if parser == Parser::MessagePack {
-            let json = format!("{json}{}", stamp.concat());
+            let json = format!("{json}{}{}", stamp.concat(), end.concat());
             let json = (!json.is_empty()).then_some(&*json);
             let mut body = Vec::new();
             msgpack::encode(kind, namespace, id, json, payload.attachments, &mut body);
@@ -130,11 +138,11 @@ impl Actions {
         }
         let mut head = String::new();
         socketio::encode_head(kind, payload.attachments.len(), namespace, id, &mut head);
-        let mut parts: [&[u8]; 8] = [&[]; 8];
+        let mut parts: [&[u8]; 12] = [&[]; 12];
         parts[0] = b"4";
         parts[1] = head.as_bytes();
         parts[2] = json.as_bytes();
-        for (part, text) in parts[3..].iter_mut().zip(stamp) {
+        for (part, text) in parts[3..].iter_mut().zip(stamp.iter().chain(&end)) {
             *part = text.as_bytes();
         }
         encode(Opcode::Text, &parts, None, &mut self.bytes);

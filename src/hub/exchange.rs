@@ -26,6 +26,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::journal::{Offset, Remains, Restored};
 use super::{NamespaceId, Outcome, Payload, Target, Ticket};
 use crate::room::{ShardId, Sid, SocketKey};
 use crate::socketio::Args;
@@ -49,6 +50,8 @@ pub enum Message {
         namespace: NamespaceId,
         /// Who.
         socket: SocketKey,
+        /// Its session, if sessions can be recovered.
+        begun: Option<Box<Begun>>,
     },
     /// A socket of the receiver has been moved.
     Moved {
@@ -91,6 +94,13 @@ pub enum Message {
         /// What.
         packet: Packet,
     },
+    /// A client has come back elsewhere: its old socket is to end.
+    Surrender {
+        /// Where.
+        namespace: NamespaceId,
+        /// Whose.
+        socket: SocketKey,
+    },
 }
 
 /// One packet for some sockets of one shard.
@@ -104,6 +114,39 @@ pub struct Delivery {
     pub to: Vec<SocketKey>,
     /// How.
     pub manner: Manner,
+    /// The number of the last broadcast in the namespace, this one included.
+    pub number: u64,
+}
+
+/// A socket's session, as its home has it.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// What the client presents to come back to it.
+    pub pid: Sid,
+    /// The number of the last broadcast in the namespace.
+    pub number: u64,
+    /// How it goes on, if it is an old one.
+    pub restored: Option<Restored>,
+}
+
+/// A session that is to begin, or to go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Begin {
+    /// What the client is to present later, if it is a new one.
+    pub pid: Sid,
+    /// The shard's count of what it emitted to single sockets.
+    pub own: u64,
+    /// The session that the client wants back.
+    pub claim: Option<Claimed>,
+}
+
+/// What a client presents to come back to its session.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimed {
+    /// The session.
+    pub pid: Sid,
+    /// The last offset that it has seen.
+    pub offset: Option<Offset>,
 }
 
 /// How a packet is delivered.
@@ -132,6 +175,11 @@ impl Packet {
     /// A packet of its own.
     pub fn new(payload: Payload<'_>) -> Self {
         Self { json: payload.json.into(), attachments: payload.attachments.to_vec() }
+    }
+
+    /// How much it holds.
+    pub fn bytes(&self) -> usize {
+        self.json.len() + self.attachments.iter().map(Bytes::len).sum::<usize>()
     }
 
     /// Its arguments.
@@ -196,11 +244,15 @@ pub enum Request {
         sid: Sid,
         /// The namespace's name, if it was made of a template.
         name: Option<Box<str>>,
+        /// Its session, if sessions can be recovered.
+        begin: Option<Begin>,
     },
     /// A socket has gone.
     Disconnect {
         /// Its key.
         socket: SocketKey,
+        /// What is left for its session, if that can be recovered.
+        remains: Option<Box<Remains>>,
     },
     /// Sockets are to be disconnected.
     DisconnectSockets {

@@ -18,7 +18,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::encode::Outgoing;
+use super::exchange::Packet;
+use super::session::Way;
 use super::{Actions, Hub, Payload, Reason, SocketId};
 use crate::room::ShardId;
 use crate::websocket::close_code;
@@ -43,7 +44,7 @@ pub(super) struct Hold {
     /// client before the first notice.
     watching: bool,
     /// Notices that wait for the end of that handler.
-    notices: Vec<Vec<u8>>,
+    notices: Vec<Packet>,
     /// Bytes in `held` and `notices`.
     bytes: usize,
 }
@@ -56,8 +57,25 @@ struct Held {
 
 #[derive(Debug)]
 enum What {
-    Disconnect { close: bool },
-    Packet { frames: Vec<u8>, volatile: bool },
+    Disconnect {
+        close: bool,
+    },
+    Event {
+        packet: Packet,
+        way: Way,
+    },
+    /// Of a packet that is no event, or wants an answer.
+    Frames(Vec<u8>),
+}
+
+impl What {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Disconnect { .. } => 0,
+            Self::Event { packet, .. } => packet.bytes(),
+            Self::Frames(frames) => frames.len(),
+        }
+    }
 }
 
 /// How far this shard's conversation with each home has come.
@@ -108,32 +126,49 @@ impl Hub {
         self.homes.owed.remove(&home)
     }
 
-    /// Sends the frames since `start` in [`Actions::bytes`] to a socket of this
-    /// shard, after all that the handler in progress has asked for before.
-    pub(super) fn send_in_turn(
+    /// Emits an event to a socket of this shard, after all that the handler in
+    /// progress has asked for before.
+    pub(super) fn emit_in_turn(
         &mut self,
         socket: SocketId,
-        start: usize,
-        volatile: bool,
+        payload: Payload<'_>,
+        way: Way,
         actions: &mut Actions,
     ) {
+        match self.has_to_wait(socket) {
+            None => self.emit_now(socket, payload, way, actions),
+            Some(after) => {
+                let packet = Packet::new(payload);
+                let bytes = packet.bytes();
+                self.keep(
+                    socket,
+                    Held { after, what: What::Event { packet, way } },
+                    bytes,
+                    actions,
+                );
+            }
+        }
+    }
+
+    /// The same with the frames since `start` in [`Actions::bytes`].
+    pub(super) fn send_in_turn(&mut self, socket: SocketId, start: usize, actions: &mut Actions) {
+        let Some(conn) = self.conn(socket) else { return actions.bytes.truncate(start) };
+        match self.has_to_wait(socket) {
+            None => actions.push_send(start, [conn], false),
+            Some(after) => {
+                let frames = actions.bytes.split_off(start);
+                let bytes = frames.len();
+                self.keep(socket, Held { after, what: What::Frames(frames) }, bytes, actions);
+            }
+        }
+    }
+
+    /// What something that is sent to this socket now has to wait for; none: nothing.
+    fn has_to_wait(&mut self, socket: SocketId) -> Option<Vec<Mark>> {
         let after = self.unmet();
-        let Some(receiver) = self.at_mut(socket.namespace).socket_mut(socket.key) else {
-            return actions.bytes.truncate(start);
-        };
-        let conn = receiver.conn;
-        let waits = receiver.hold.as_ref().is_some_and(|hold| !hold.held.is_empty());
-        if after.is_empty() && !waits {
-            return actions.push_send(start, [conn], volatile);
-        }
-        let frames = actions.bytes.split_off(start);
-        let hold = receiver.hold.get_or_insert_default();
-        hold.bytes += frames.len();
-        if hold.bytes > HELD_BYTES_MAX {
-            let code = close_code::TRY_AGAIN_LATER;
-            return self.end(conn, Some(code), Reason::SlowReader, actions);
-        }
-        self.keep(socket, Held { after, what: What::Packet { frames, volatile } });
+        let hold = self.at(socket.namespace).socket(socket.key)?.hold.as_ref();
+        let waits = hold.is_some_and(|hold| !hold.held.is_empty());
+        (!after.is_empty() || waits).then_some(after)
     }
 
     /// Notes that the handler in progress begins to watch a room for its own socket.
@@ -155,24 +190,21 @@ impl Hub {
         let receiver = self.at(socket.namespace).socket(socket.key);
         let Some(receiver) = receiver else { return false };
         let Some(hold) = &receiver.hold else { return false };
-        let (watching, conn) = (hold.watching, receiver.conn);
-        let start = actions.bytes.len();
-        let name = &self.at(socket.namespace).name;
-        self.encode_for(conn, Outgoing::event(name, payload), actions);
-        if !watching {
+        if !hold.watching {
             // Behind the answer, if that waits.
-            self.send_in_turn(socket, start, false, actions);
+            self.emit_in_turn(socket, payload, Way::Notice, actions);
             return true;
         }
-        let notice = actions.bytes.split_off(start);
+        let conn = receiver.conn;
+        let packet = Packet::new(payload);
         let receiver = self.at_mut(socket.namespace).socket_mut(socket.key).expect("just found");
         let hold = receiver.hold.get_or_insert_default();
-        hold.bytes += notice.len();
+        hold.bytes += packet.bytes();
         if hold.bytes > HELD_BYTES_MAX {
             let code = close_code::TRY_AGAIN_LATER;
             self.end(conn, Some(code), Reason::SlowReader, actions);
         } else {
-            hold.notices.push(notice);
+            hold.notices.push(packet);
         }
         true
     }
@@ -189,35 +221,38 @@ impl Hub {
         let Some(hold) = &mut receiver.hold else { return };
         hold.watching = false;
         let notices = std::mem::take(&mut hold.notices);
-        hold.bytes -= notices.iter().map(Vec::len).sum::<usize>();
+        hold.bytes -= notices.iter().map(Packet::bytes).sum::<usize>();
         if hold.held.is_empty() && hold.asked.is_empty() {
             receiver.hold = None;
         }
         for notice in notices {
-            let start = actions.bytes.len();
-            actions.bytes.extend_from_slice(&notice);
-            self.send_in_turn(socket, start, false, actions);
+            self.emit_in_turn(socket, notice.payload(), Way::Notice, actions);
         }
     }
 
     /// Whether the end of this socket has to wait; it will come in its turn then.
-    pub(super) fn keep_disconnect(&mut self, socket: SocketId, close: bool) -> bool {
-        let after = self.unmet();
-        let receiver = self.at(socket.namespace).socket(socket.key);
-        let hold = receiver.and_then(|receiver| receiver.hold.as_ref());
-        let waits = hold.is_some_and(|hold| !hold.held.is_empty());
-        if after.is_empty() && !waits {
-            return false;
-        }
-        self.keep(socket, Held { after, what: What::Disconnect { close } });
+    pub(super) fn keep_disconnect(
+        &mut self,
+        socket: SocketId,
+        close: bool,
+        actions: &mut Actions,
+    ) -> bool {
+        let Some(after) = self.has_to_wait(socket) else { return false };
+        self.keep(socket, Held { after, what: What::Disconnect { close } }, 0, actions);
         true
     }
 
-    fn keep(&mut self, socket: SocketId, held: Held) {
+    fn keep(&mut self, socket: SocketId, held: Held, bytes: usize, actions: &mut Actions) {
         let mark = self.homes.first_unmet(&held.after);
         self.homes.owed.extend(held.after.iter().map(|mark| mark.home));
         let Some(receiver) = self.at_mut(socket.namespace).socket_mut(socket.key) else { return };
+        let conn = receiver.conn;
         let hold = receiver.hold.get_or_insert_default();
+        hold.bytes += bytes;
+        if hold.bytes > HELD_BYTES_MAX {
+            let code = close_code::TRY_AGAIN_LATER;
+            return self.end(conn, Some(code), Reason::SlowReader, actions);
+        }
         hold.held.push_back(held);
         if hold.held.len() == 1
             && let Some(mark) = mark
@@ -265,19 +300,20 @@ impl Hub {
             let Some((conn, mut hold)) = hold(self) else { return };
             let unmet = hold.held.front().and_then(|held| self.homes.first_unmet(&held.after));
             let next = if unmet.is_some() { None } else { hold.held.pop_front() };
-            if let Some(Held { what: What::Packet { frames, .. }, .. }) = &next {
-                hold.bytes -= frames.len();
-            }
+            hold.bytes -= next.as_ref().map_or(0, |held| held.what.bytes());
             hold.asked.retain(|mark| !self.homes.is_met(mark));
             if !hold.held.is_empty() || !hold.asked.is_empty() || hold.watching {
                 let receiver = self.at_mut(socket.namespace).socket_mut(socket.key);
                 receiver.expect("just found").hold = Some(hold);
             }
             match next.map(|held| held.what) {
-                Some(What::Packet { frames, volatile }) => {
+                Some(What::Event { packet, way }) => {
+                    self.emit_now(socket, packet.payload(), way, actions);
+                }
+                Some(What::Frames(frames)) => {
                     let start = actions.bytes.len();
                     actions.bytes.extend_from_slice(&frames);
-                    actions.push_send(start, [conn], volatile);
+                    actions.push_send(start, [conn], false);
                 }
                 Some(What::Disconnect { close }) => self.put_out_now(socket, close, actions),
                 None => {

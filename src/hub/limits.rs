@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::journal::Recovery;
+
 /// Bounds and times of one server. Every one of them has a default that suits a public chat.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -15,6 +17,8 @@ pub struct Limits {
     pub max_payload: usize,
     /// Namespaces that one connection may be in at a time.
     pub namespaces_per_connection_max: usize,
+    /// Whether and how clients can come back to their sessions; not at all, if not set.
+    pub recovery: Option<Recovery>,
     /// From one pong to the next ping.
     pub ping_interval: Duration,
     /// From a ping to the end of a peer that does not answer.
@@ -31,6 +35,7 @@ impl Default for Limits {
             acks_in_flight_max: 1_000,
             max_payload: 1_000_000,
             namespaces_per_connection_max: 16,
+            recovery: None,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             rooms_per_socket_max: 1_000,

@@ -37,12 +37,14 @@ mod encode;
 mod event;
 pub mod exchange;
 mod hold;
+mod journal;
 mod limits;
 mod namespace;
 mod namespaces;
 mod old;
 mod order;
 mod packet;
+mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -54,6 +56,7 @@ pub use event::{
     Outcome, Payload, RawMessage, Reason, SocketId, Step, Target, Ticket,
 };
 use hold::Homes;
+pub use journal::Recovery;
 pub use limits::Limits;
 use namespace::Namespace;
 use namespaces::Namespaces;
@@ -99,6 +102,12 @@ pub struct Hub {
     in_msgpack: usize,
     /// When something is due, and for which connection (by index).
     deadlines: BTreeSet<(Instant, u32)>,
+    /// When the event in progress is handled.
+    now: Instant,
+    /// Names this process in offsets.
+    epoch: u32,
+    /// How much was emitted to single sockets.
+    own: u64,
     /// The socket whose handler is in progress.
     context: Option<SocketId>,
     /// What was asked of homes on other shards.
@@ -132,14 +141,19 @@ impl Hub {
         namespaces: &[&str],
         ids: Box<dyn IdSource>,
         witnessed: bool,
+        now: Instant,
     ) -> Self {
+        let namespaces = Namespaces::new(place, namespaces, limits.recovery, limits.silence_max());
         Self {
+            now,
+            epoch: session::epoch(place.secret),
+            own: 0,
             shard: place.shard,
             shards: place.shards,
             limits,
             ids,
             witnessed,
-            namespaces: Namespaces::new(place, namespaces),
+            namespaces,
             connections: Vec::new(),
             open_count: 0,
             in_msgpack: 0,
@@ -203,6 +217,7 @@ impl Hub {
     /// Never fails: an event that no longer applies (a join of a socket that
     /// has gone, say) is ordinary on a network; who waits for it is told.
     pub fn handle(&mut self, event: Event<'_>, now: Instant, actions: &mut Actions) {
+        self.now = now;
         match event {
             Event::Ack { socket, id, payload } => self.answer(socket, id, payload, actions),
             Event::Admit { conn, namespace, attempt } => {
@@ -255,11 +270,14 @@ impl Hub {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|&(at, _)| at)
+        let connections = self.deadlines.first().map(|&(at, _)| at);
+        connections.into_iter().chain(self.namespaces.deadline()).min()
     }
 
     /// Sends the pings that are due and closes who is silent, or never came to the point.
     pub fn handle_timeout(&mut self, now: Instant, actions: &mut Actions) {
+        self.now = now;
+        self.namespaces.handle_timeout(now);
         while let Some(&(at, index)) = self.deadlines.first()
             && at <= now
         {
@@ -326,6 +344,12 @@ impl Hub {
         self.at(socket.namespace).socket(socket.key).map(|socket| socket.sid)
     }
 
+    /// Whether a socket of this shard goes on with an earlier one's session.
+    pub fn is_recovered(&self, socket: SocketId) -> bool {
+        let socket = self.at(socket.namespace).socket(socket.key);
+        socket.and_then(|socket| socket.session.as_ref()).is_some_and(|session| session.recovered)
+    }
+
     /// The connection of a socket of this shard that is connected.
     pub fn conn(&self, socket: SocketId) -> Option<ConnId> {
         self.at(socket.namespace).socket(socket.key).map(|socket| socket.conn)
@@ -379,6 +403,7 @@ impl Hub {
             deadlines: self.deadlines.len(),
             held: self.homes.waiting(),
             made_namespaces: self.namespaces.made(),
+            sessions_waiting: self.namespaces.ghosts(),
         }
     }
 
@@ -484,11 +509,12 @@ impl Hub {
     /// Takes a socket out of everything and tells who has to know.
     fn drop_socket(&mut self, socket: SocketId, reason: Reason, actions: &mut Actions) {
         let rooms = self.rooms_of(socket);
-        let Some(gone) = self.at_mut(socket.namespace).remove(socket.key) else { return };
+        let Some(mut gone) = self.at_mut(socket.namespace).remove(socket.key) else { return };
+        let remains = session::remains(&mut gone, reason);
         if self.is_home(socket.namespace) {
-            self.disconnect_here(socket, actions);
+            self.disconnect_here(socket, remains, actions);
         } else {
-            let request = exchange::Request::Disconnect { socket: socket.key };
+            let request = exchange::Request::Disconnect { socket: socket.key, remains };
             self.request(socket.namespace, request, None, actions);
         }
         for (_, awaiter) in gone.acks.into_iter().flat_map(|acks| acks.awaited) {
@@ -554,6 +580,8 @@ pub struct Census {
     pub held: usize,
     /// Namespaces made of templates.
     pub made_namespaces: usize,
+    /// Sessions without a connection that wait for their clients.
+    pub sessions_waiting: usize,
 }
 
 impl fmt::Debug for Hub {

@@ -1,10 +1,12 @@
 //! One namespace: the sockets of this shard, and at its home the order of all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 
+use super::exchange::Begin;
 use super::hold::Hold;
+use super::journal::{Journal, Own};
 use super::{ConnId, Target, Ticket};
 use crate::room::{Rooms, ShardId, Sid, SocketKey};
 
@@ -14,6 +16,8 @@ pub(super) struct Namespace {
     pub(super) name: Box<str>,
     /// At home only.
     pub(super) order: Option<Order>,
+    /// The number of the last broadcast that this shard has heard of.
+    pub(super) number: u64,
     shard: ShardId,
     sockets: Vec<Option<Socket>>,
     free: Vec<u32>,
@@ -33,11 +37,24 @@ pub(super) struct Socket {
     pub(super) acks: Option<Box<Acks>>,
     /// What the application keeps with the socket.
     pub(super) data: Option<Box<Value>>,
+    /// Its session, if that can be recovered.
+    pub(super) session: Option<Box<OwnSession>>,
     /// What waits for the home's answers before it may be sent.
     pub(super) hold: Option<Box<Hold>>,
     /// The rooms it is in, away from home; the home itself needs no copy.
     #[expect(clippy::box_collection, reason = "eight bytes in each socket of every server")]
     pub(super) rooms: Option<Box<BTreeSet<Box<str>>>>,
+}
+
+/// What a shard keeps of a session that has a socket here.
+#[derive(Debug)]
+pub(super) struct OwnSession {
+    /// Whether it goes on with what an earlier socket was.
+    pub(super) recovered: bool,
+    /// What was emitted to this socket alone, as far as it is kept.
+    pub(super) own: VecDeque<Own>,
+    /// The count up to which it is not kept any more.
+    pub(super) own_trimmed: u64,
 }
 
 /// The answers that one socket owes.
@@ -61,6 +78,7 @@ impl Namespace {
         Self {
             name: name.into(),
             order: (shard == home).then(Order::default),
+            number: 0,
             shard,
             sockets: Vec::new(),
             free: Vec::new(),
@@ -87,6 +105,7 @@ impl Namespace {
             entered: false,
             acks: None,
             data: None,
+            session: None,
             hold: None,
             rooms: None,
         });
@@ -124,7 +143,7 @@ impl Namespace {
 
     /// Whether nobody is in it, on this shard or, as far as it is at home here, on any.
     pub(super) fn is_empty(&self) -> bool {
-        self.len == 0 && self.order.as_ref().is_none_or(|order| order.by_sid.is_empty())
+        self.len == 0 && self.order.as_ref().is_none_or(Order::is_empty)
     }
 
     /// How many sockets of this shard are in it.
@@ -145,9 +164,27 @@ pub(super) struct Order {
     by_sid: BTreeMap<Sid, SocketKey>,
     /// What the application keeps with sockets of other shards.
     pub(super) data: BTreeMap<SocketKey, Value>,
+    /// For clients that come back, if they can.
+    pub(super) journal: Option<Box<Journal>>,
+    /// Who wants a session back whose old socket has to end first.
+    pub(super) claims: BTreeMap<Sid, Claimant>,
+}
+
+/// A socket that waits for an older one of its client to end.
+#[derive(Debug)]
+pub(super) struct Claimant {
+    pub(super) socket: SocketKey,
+    pub(super) sid: Sid,
+    pub(super) begin: Begin,
 }
 
 impl Order {
+    /// Whether nobody is in it, or may come back.
+    fn is_empty(&self) -> bool {
+        let ghosts = self.journal.as_ref().map_or(0, |journal| journal.ghosts());
+        self.by_sid.is_empty() && self.claims.is_empty() && ghosts == 0
+    }
+
     pub(super) fn connect(&mut self, key: SocketKey, sid: Sid) {
         self.by_sid.insert(sid, key);
         self.rooms.connect(key, sid);

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
 
+use super::journal::{Journal, Recovery};
 use super::namespace::Namespace;
 use super::{NamespaceId, Place};
 use crate::room::ShardId;
@@ -16,6 +18,8 @@ use crate::room::ShardId;
 #[derive(Debug)]
 pub(super) struct Namespaces {
     place: Place,
+    recovery: Option<Recovery>,
+    unnoticed_max: Duration,
     /// Registered ones and templates, in the order of registration.
     fixed: Vec<Namespace>,
     has_templates: bool,
@@ -34,14 +38,26 @@ struct Made {
 
 impl Namespaces {
     /// `names` in the order of registration; a template has none.
-    pub(super) fn new(place: Place, names: &[&str]) -> Self {
+    pub(super) fn new(
+        place: Place,
+        names: &[&str],
+        recovery: Option<Recovery>,
+        unnoticed_max: Duration,
+    ) -> Self {
+        let journal = || recovery.map(|limits| Box::new(Journal::new(limits, unnoticed_max)));
         let here = |(at, name): (usize, &&str)| {
             let home = place.home(u64::try_from(at).unwrap_or_default());
-            Namespace::new(name, place.shard, home)
+            let mut namespace = Namespace::new(name, place.shard, home);
+            if let Some(order) = &mut namespace.order {
+                order.journal = journal();
+            }
+            namespace
         };
         let named = names.iter().enumerate().filter(|(_, name)| !name.is_empty());
         Self {
             place,
+            recovery,
+            unnoticed_max,
             fixed: names.iter().enumerate().map(here).collect(),
             has_templates: names.iter().any(|name| name.is_empty()),
             made: BTreeMap::new(),
@@ -91,9 +107,15 @@ impl Namespaces {
     /// Makes a namespace, if it is not there yet; false if its id means another name.
     pub(super) fn make(&mut self, id: NamespaceId, name: &str) -> bool {
         let (shard, home) = (self.place.shard, self.home(id));
+        let (recovery, unnoticed_max) = (self.recovery, self.unnoticed_max);
         let made = self.made.entry(id).or_insert_with(|| {
             self.by_name.insert(name.into(), id);
-            Made { namespace: Namespace::new(name, shard, home), references: 0 }
+            let mut namespace = Namespace::new(name, shard, home);
+            if let Some(order) = &mut namespace.order {
+                order.journal =
+                    recovery.map(|limits| Box::new(Journal::new(limits, unnoticed_max)));
+            }
+            Made { namespace, references: 0 }
         });
         *made.namespace.name == *name
     }
@@ -131,6 +153,39 @@ impl Namespaces {
         let fixed = self.fixed.iter_mut().enumerate();
         let fixed = fixed.map(|(at, namespace)| (NamespaceId::registered(at), namespace));
         fixed.chain(self.made.iter_mut().map(|(&id, made)| (id, &mut made.namespace)))
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.recovery?;
+        self.journals().filter_map(Journal::deadline).min()
+    }
+
+    /// Forgets sessions whose time is over, and with the last one its namespace.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.recovery.is_none() {
+            return;
+        }
+        let orders =
+            self.iter_mut().filter_map(|(id, namespace)| Some((id, namespace.order.as_mut()?)));
+        let mut due = Vec::new();
+        for (id, order) in orders {
+            if let Some(journal) = &mut order.journal {
+                journal.handle_timeout(now);
+                due.push(id);
+            }
+        }
+        due.into_iter().for_each(|id| self.drop_if_unused(id));
+    }
+
+    /// How many sessions wait for their clients.
+    pub(super) fn ghosts(&self) -> usize {
+        self.journals().map(Journal::ghosts).sum()
+    }
+
+    fn journals(&self) -> impl Iterator<Item = &Journal> {
+        let orders = self.iter().filter_map(|namespace| namespace.order.as_ref());
+        orders.filter_map(|order| order.journal.as_deref())
     }
 
     /// How many were made and are still there.

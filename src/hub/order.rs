@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::encode::{Outgoing, STAMPED_END};
 use super::exchange::{Delivery, Manner, Message, Packet, Reply, Request};
+use super::journal::Remains;
 use super::namespace::{Acks, Awaiter, Order};
 use super::{
     Action, Actions, Broadcast, Found, Hub, NamespaceId, Outcome, Payload, SocketId, Step, Target,
@@ -58,19 +59,17 @@ impl Hub {
                 };
                 self.broadcast_here(from_shard, broadcast, actions)
             }
-            Request::Connect { socket, sid, name } => {
+            Request::Connect { socket, sid, name, begin } => {
                 if name.is_some_and(|name| !self.namespaces.make(namespace, &name)) {
                     let (sockets, close) = (vec![socket], false);
                     actions.tell(from_shard, Message::PutOut { namespace, sockets, close });
                     return None;
                 }
-                self.order(namespace).connect(socket, sid);
-                self.witness(namespace, Some(sid), actions, || Step::Connect);
-                actions.tell(from_shard, Message::Entered { namespace, socket });
+                self.arrive(namespace, socket, sid, begin, actions);
                 return None;
             }
-            Request::Disconnect { socket } => {
-                self.disconnect_here(id(socket), actions);
+            Request::Disconnect { socket, remains } => {
+                self.disconnect_here(id(socket), remains, actions);
                 return None;
             }
             Request::DisconnectSockets { whom, close } => {
@@ -130,6 +129,7 @@ impl Hub {
         let max = self.limits.rooms_per_socket_max;
         let members = self.order(socket.namespace).rooms.join(socket.key, room, max);
         if members.is_ok() {
+            self.journal_joined(socket, room);
             self.note_step(socket, actions, || Step::Join(room.into()));
             self.moved(socket, None, Some(room), actions);
         }
@@ -144,6 +144,7 @@ impl Hub {
     ) -> Outcome {
         let left = self.order(socket.namespace).rooms.leave(socket.key, room);
         if left {
+            self.journal_left(socket, room);
             self.note_step(socket, actions, || Step::Leave(room.into()));
             self.moved(socket, Some(room), None, actions);
         }
@@ -161,6 +162,8 @@ impl Hub {
         let rooms = &mut self.order(socket.namespace).rooms;
         let members = rooms.switch(socket.key, previous, next, max);
         if members.is_ok() {
+            self.journal_left(socket, previous);
+            self.journal_joined(socket, next);
             let step = || Step::Switch { previous: previous.into(), next: next.into() };
             self.note_step(socket, actions, step);
             self.moved(socket, Some(previous), Some(next), actions);
@@ -189,12 +192,18 @@ impl Hub {
         Outcome::Left(owed.is_some())
     }
 
-    pub(super) fn disconnect_here(&mut self, socket: SocketId, actions: &mut Actions) {
+    pub(super) fn disconnect_here(
+        &mut self,
+        socket: SocketId,
+        remains: Option<Box<Remains>>,
+        actions: &mut Actions,
+    ) {
         let gone = self.order(socket.namespace).disconnect(socket.key);
         if gone.is_some() {
             self.witness(socket.namespace, gone, actions, || Step::Disconnect);
-            self.namespaces.drop_if_unused(socket.namespace);
         }
+        self.departed(socket, remains, actions);
+        self.namespaces.drop_if_unused(socket.namespace);
     }
 
     pub(super) fn sockets_join_here(
@@ -287,6 +296,7 @@ impl Hub {
                 Outcome::Expecting(self.ask_all((origin, ticket), broadcast, actions))
             }
             Some(_) | None => {
+                self.record(broadcast, seq);
                 self.fan_out(broadcast, seq, actions);
                 Outcome::Accepted(seq)
             }
@@ -311,16 +321,47 @@ impl Hub {
         let seq_text = seq.map(|seq| seq.to_string());
         let stamp = seq_text.as_deref().map(|seq| stamp(payload.json, seq));
         let stamp = stamp.as_ref().map_or(&[][..], |stamp| stamp);
-        let event = Outgoing { stamp, ..Outgoing::event(&here.name, payload) };
+        let offset = self.offset_now(namespace);
+        let event = Outgoing::event(&here.name, payload);
+        let event = Outgoing { stamp, offset: offset.as_deref(), ..event };
         self.send_to_many(first, event, volatile, actions);
+        let number = here.number;
         if !elsewhere.is_empty() {
             let packet = Arc::new(stamped_packet(payload, stamp));
             for (shard, to) in by_shard(elsewhere) {
                 let packet = Arc::clone(&packet);
                 let manner = if volatile { Manner::Volatile } else { Manner::Plain };
-                let delivery = Delivery { namespace, packet, to, manner };
+                let delivery = Delivery { namespace, packet, to, manner, number };
                 actions.tell(shard, Message::Deliver(delivery));
             }
+        }
+    }
+
+    /// Keeps a broadcast for clients that come back.
+    fn record(&mut self, broadcast: Broadcast<'_>, seq: Option<u64>) {
+        let Broadcast { namespace, from, target, payload, volatile, .. } = broadcast;
+        let now = self.now;
+        let Some(journal) = &mut self.order(namespace).journal else { return };
+        if volatile {
+            return;
+        }
+        let seq_text = seq.map(|seq| seq.to_string());
+        let stamp = seq_text.as_deref().map(|seq| stamp(payload.json, seq));
+        let stamp = stamp.as_ref().map_or(&[][..], |stamp| stamp);
+        let packet = Arc::new(stamped_packet(payload, stamp));
+        let number = journal.record(now, from.map(|(_, sid)| sid), target, packet);
+        self.at_mut(namespace).number = number;
+    }
+
+    fn journal_joined(&mut self, socket: SocketId, room: &str) {
+        if let Some(journal) = &mut self.order(socket.namespace).journal {
+            journal.joined(socket.key, room);
+        }
+    }
+
+    fn journal_left(&mut self, socket: SocketId, room: &str) {
+        if let Some(journal) = &mut self.order(socket.namespace).journal {
+            journal.left(socket.key, room);
         }
     }
 
@@ -341,7 +382,9 @@ impl Hub {
 
     /// Packets from a namespace's home for sockets of this shard.
     pub(super) fn deliver(&mut self, delivery: Delivery, actions: &mut Actions) {
-        let Delivery { namespace, packet, mut to, manner } = delivery;
+        let Delivery { namespace, packet, mut to, manner, number } = delivery;
+        let here = self.at_mut(namespace);
+        here.number = number.max(here.number);
         match manner {
             Manner::Answered(origin, ticket) => {
                 for key in to {
@@ -362,7 +405,9 @@ impl Hub {
         let first = actions.recipients.len();
         let here = self.at(namespace);
         actions.recipients.extend(here.conns(&to));
+        let offset = self.offset_now(namespace);
         let event = Outgoing::event(&here.name, packet.payload());
+        let event = Outgoing { offset: offset.as_deref(), ..event };
         self.send_to_many(first, event, manner == Manner::Volatile, actions);
     }
 
@@ -376,9 +421,10 @@ impl Hub {
         actions: &mut Actions,
     ) {
         let packet = Arc::new(Packet::new(payload));
+        let number = self.at(namespace).number;
         for (shard, to) in by_shard(to) {
             let packet = Arc::clone(&packet);
-            let delivery = Delivery { namespace, packet, to, manner };
+            let delivery = Delivery { namespace, packet, to, manner, number };
             if shard == self.shard {
                 self.deliver(delivery, actions);
             } else {
@@ -453,7 +499,7 @@ impl Hub {
         let event = Outgoing { id: Some(id), ..Outgoing::event(name, payload) };
         self.encode_for(conn, event, actions);
         match awaiter {
-            Awaiter::Emit(_) => self.send_in_turn(socket, start, false, actions),
+            Awaiter::Emit(_) => self.send_in_turn(socket, start, actions),
             // Comes from the home, in the namespace's order.
             Awaiter::Broadcast(..) => actions.push_send(start, [conn], false),
         }

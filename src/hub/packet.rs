@@ -8,7 +8,7 @@ use super::namespace::Awaiter;
 use super::old::{name, query_auth};
 use super::{
     Action, Actions, ConnId, Hub, Membership, NamespaceId, Notification, Outcome, Phase,
-    RawMessage, Reason, SocketId, Step,
+    RawMessage, Reason, SocketId,
 };
 use crate::engineio::{self, Revision};
 use crate::socketio::{self, Args, Incoming, Kind, Parser};
@@ -102,33 +102,18 @@ impl Hub {
         let connection = self.open_connection(conn).expect("it asked");
         let previous = connection.deadline();
         connection.phase = Phase::Live;
+        let claim = connection.take_claim(namespace);
         self.set_membership(conn, namespace, Some(Membership::Entering(key)));
         self.schedule(conn, previous);
+        let begin = self.begin(claim);
         if self.is_home(namespace) {
-            self.order(namespace).connect(key, sid);
-            self.witness(namespace, Some(sid), actions, || Step::Connect);
-            self.entered(SocketId { namespace, key }, actions);
+            self.arrive(namespace, key, sid, begin, actions);
         } else {
             // The home may not have made the namespace yet.
             let name = namespace.made().map(|_| self.at(namespace).name.clone());
-            let request = Request::Connect { socket: key, sid, name };
+            let request = Request::Connect { socket: key, sid, name, begin };
             self.request(namespace, request, None, actions);
         }
-    }
-
-    /// The socket has its place in the namespace's order: tells its client and the application.
-    pub(super) fn entered(&mut self, socket: SocketId, actions: &mut Actions) {
-        let SocketId { namespace, key } = socket;
-        let Some(entering) = self.at_mut(namespace).socket_mut(key) else { return };
-        entering.entered = true;
-        let (sid, conn) = (entering.sid, entering.conn);
-        self.set_membership(conn, namespace, Some(Membership::Joined(key)));
-        let reply = match self.revision(conn) {
-            Revision::V3 => String::new(),
-            Revision::V4 => format!(r#"{{"sid":"{sid}"}}"#),
-        };
-        self.send_packet(Kind::Connect, &self.at(namespace).name, &reply, conn, actions);
-        actions.list.push(Action::Notify(conn, Notification::Connected { socket, sid }));
     }
 
     pub(super) fn refuse(
@@ -284,6 +269,9 @@ impl Hub {
             return Err(Illegal);
         }
         let attempt = connection.next_attempt();
+        if let Some(claimed) = self.claimed(auth) {
+            self.open_connection(conn).ok_or(Illegal)?.claim(namespace, claimed);
+        }
         self.set_membership(conn, namespace, Some(Membership::Asked(attempt)));
         let auth = auth.map(Into::into);
         actions.list.push(Action::Notify(conn, Notification::Connect { namespace, attempt, auth }));

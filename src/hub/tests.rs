@@ -8,6 +8,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::socketio::Kind;
 
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// Ids that count, so that failures repeat.
 struct Counting(u8);
 
@@ -29,8 +33,8 @@ struct World {
 impl World {
     fn new() -> Self {
         let ids = Box::new(Counting(0));
-        let hub = Hub::new(Place::ALONE, Limits::default(), &["/", "/b"], ids, false);
-        let now = tokio::time::Instant::now().into_std();
+        let hub = Hub::new(Place::ALONE, Limits::default(), &["/", "/b"], ids, false, now());
+        let now = now();
         Self { hub, now, actions: Actions::default(), tickets: 0 }
     }
 
@@ -172,7 +176,7 @@ fn each_client_hears_its_own_parser() {
 #[test]
 fn a_namespace_made_of_a_template_goes_with_its_last_socket() {
     let ids = Box::new(Counting(0));
-    let hub = Hub::new(Place::ALONE, Limits::default(), &["/", ""], ids, false);
+    let hub = Hub::new(Place::ALONE, Limits::default(), &["/", ""], ids, false, now());
     let mut world = World { hub, ..World::new() };
     let (first, _) = world.connect(0);
     let (second, _) = world.connect(1);
@@ -203,7 +207,7 @@ fn a_namespace_made_of_a_template_goes_with_its_last_socket() {
 #[test]
 fn a_name_that_no_template_accepts_is_invalid() {
     let ids = Box::new(Counting(0));
-    let hub = Hub::new(Place::ALONE, Limits::default(), &["/", ""], ids, false);
+    let hub = Hub::new(Place::ALONE, Limits::default(), &["/", ""], ids, false, now());
     let mut world = World { hub, ..World::new() };
     let (conn, _) = world.connect(0);
     world.handle(Event::Text { conn, text: "40/odd," });

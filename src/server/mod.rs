@@ -1,14 +1,16 @@
 //! The driver: sockets and time, around the pure engine.
 //!
 //! [`run_shard`] is one shard's whole life, one `!Send` future that owns all
-//! of its tasks and streams: one task accepts, one ends ticks and writes, and
-//! each connection has a small one that reads. [`serve`] puts shards on
-//! threads of their own; a simulation runs them where it likes.
+//! of its tasks and streams: one task accepts, one ends ticks and writes, each
+//! connection has one, and each session that polls has one. [`serve`] puts
+//! shards on threads of their own; a simulation runs them where it likes.
 //!
 //! ```text
-//!  accept --> connection (reads) --> Core (hub, outbox) --> ticker (writes, timer)
-//!                 |                    ^
-//!                 +--> handlers -------+   plain calls on one thread
+//!  accept --> connection --+-- WebSocket --> session --> Core (hub, outbox) --> ticker
+//!                          |                 ^  |         ^     (writes, timer)  |  |
+//!                          +-- HTTP --> POST-+  handlers--+                      |  |
+//!                                       GET <------------------------------------+  |
+//!                                       WebSocket <---------------------------------+
 //! ```
 //!
 //! # Guarantees

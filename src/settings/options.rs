@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::thread;
 
 use parlor::Config;
+use parlor::hub::Recovery;
 use parlor::server::{Cors, Origins};
 
 /// Everything that the program can be told.
@@ -20,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) share_address: bool,
     /// Sites whose pages may use long-polling.
     pub(crate) cors: Sites,
+    /// Whether clients can come back to their sessions.
+    pub(crate) recovery: Sessions,
     /// What is logged and how.
     pub(crate) log: Log,
     /// The engine's own settings; the others of them are here already.
@@ -33,6 +36,15 @@ pub(crate) struct Sites {
     pub(crate) origin: Vec<String>,
     /// Whether they may send cookies.
     pub(crate) credentials: bool,
+}
+
+/// Whether clients can come back to their sessions, and how much is kept for that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sessions {
+    /// Whether they can.
+    pub(crate) enabled: bool,
+    /// How much is kept.
+    pub(crate) limits: Recovery,
 }
 
 /// What is logged and how.
@@ -61,6 +73,7 @@ impl Default for Options {
             shards: None,
             share_address: false,
             cors: Sites::default(),
+            recovery: Sessions::default(),
             log: Log { filter: "info".to_owned(), format: LogFormat::Text },
             engine: Config::default(),
         }
@@ -70,7 +83,9 @@ impl Default for Options {
 impl Options {
     /// What the engine is to be like.
     pub(crate) fn config(&self) -> Config {
-        Config { cors: self.cors.rules(), ..self.engine.clone() }
+        let mut config = Config { cors: self.cors.rules(), ..self.engine.clone() };
+        config.limits.recovery = self.recovery.enabled.then_some(self.recovery.limits);
+        config
     }
 
     /// How many threads share the connections.

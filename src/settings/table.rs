@@ -24,7 +24,7 @@ const ITEMS: RangeInclusive<u64> = 1..=1_000_000;
 
 /// Every setting, in the order in which people are shown them.
 pub(super) fn table() -> Vec<Group> {
-    vec![server(), http(), cors(), limits(), log()]
+    vec![server(), http(), cors(), limits(), recovery(), log()]
 }
 
 fn server() -> Group {
@@ -178,6 +178,34 @@ fn limits() -> Group {
                 "Acks that a socket may owe at a time; one more and the oldest is given up.",
                 count(ITEMS),
                 |to| &mut to.engine.limits.acks_in_flight_max,
+            ),
+        ],
+    )
+}
+
+fn recovery() -> Group {
+    group(
+        "recovery",
+        "Clients whose connection broke come back to their session; kept per namespace.",
+        vec![
+            setting("enabled", "Whether they can.", yes_or_no(), |to| &mut to.recovery.enabled),
+            setting("window", "How long after its connection broke.", time(TIMES), |to| {
+                &mut to.recovery.limits.window
+            }),
+            setting("packets_max", "Broadcasts that are kept.", count(ITEMS), |to| {
+                &mut to.recovery.limits.packets_max
+            }),
+            setting("bytes_max", "What the broadcasts that are kept take.", bytes(BYTES), |to| {
+                &mut to.recovery.limits.bytes_max
+            }),
+            setting("sessions_max", "Sessions without a connection.", count(ITEMS), |to| {
+                &mut to.recovery.limits.sessions_max
+            }),
+            setting(
+                "own_packets_max",
+                "Events to one session alone that are kept for it.",
+                count(ITEMS),
+                |to| &mut to.recovery.limits.own_packets_max,
             ),
         ],
     )

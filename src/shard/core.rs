@@ -103,7 +103,7 @@ impl Core {
         let ids = Box::new(Ids::new(seed, links.place.shard));
         let secret = u64::from_le_bytes(seed[..8].try_into().expect("eight of 32 bytes"));
         let place = Place { secret, ..links.place };
-        let hub = Hub::new(place, limits, namespaces, ids, witness.is_some());
+        let hub = Hub::new(place, limits, namespaces, ids, witness.is_some(), now());
         let state = State {
             hub,
             actions: Actions::default(),

@@ -207,7 +207,8 @@ fn weight_bytes(message: &Message) -> usize {
         | Message::PutOut { .. }
         | Message::Reply(..)
         | Message::Request { .. }
-        | Message::ServerSide { .. } => 0,
+        | Message::ServerSide { .. }
+        | Message::Surrender { .. } => 0,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use parlor::Config;
+use parlor::hub::Recovery;
 use parlor::server::{Cors, Origins};
 use toml::Value;
 
@@ -12,7 +13,7 @@ use crate::settings::options::Options;
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 24] = [
+const VALUES: [(&str, &str); 30] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -35,6 +36,12 @@ const VALUES: [(&str, &str); 24] = [
     ("limits.rooms_per_socket_max", "4013"),
     ("limits.namespaces_per_connection_max", "4014"),
     ("limits.acks_in_flight_max", "4015"),
+    ("recovery.enabled", "true"),
+    ("recovery.window", "4018ms"),
+    ("recovery.packets_max", "4019"),
+    ("recovery.bytes_max", "4020"),
+    ("recovery.sessions_max", "4021"),
+    ("recovery.own_packets_max", "4022"),
     ("log.filter", "debug"),
     ("log.format", "json"),
 ];
@@ -164,8 +171,17 @@ fn every_setting_arrives_where_it_is_used() {
         namespaces_per_connection_max,
         ping_interval,
         ping_timeout,
+        recovery,
         rooms_per_socket_max,
     } = limits;
+    let expected = Recovery {
+        window: ms(4018),
+        packets_max: 4019,
+        bytes_max: 4020,
+        sessions_max: 4021,
+        own_packets_max: 4022,
+    };
+    assert_eq!(recovery, Some(expected));
     assert_eq!((ping_interval, ping_timeout, connect_timeout), (ms(4005), ms(4006), ms(4007)));
     assert_eq!((max_payload, attachments_max, rooms_per_socket_max), (4009, 12, 4013));
     assert_eq!((namespaces_per_connection_max, acks_in_flight_max), (4014, 4015));
