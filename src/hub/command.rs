@@ -5,8 +5,8 @@ use super::encode::Outgoing;
 use super::exchange::{Message, Packet, Request, Whom};
 use super::namespace::Awaiter;
 use super::{
-    Action, Actions, Broadcast, Hub, Membership, NamespaceId, Payload, Reason, SocketId, Target,
-    Ticket,
+    Action, Actions, Broadcast, Hub, Loss, Membership, NamespaceId, Payload, Reason, SocketId,
+    Target, Ticket,
 };
 use crate::room::ShardId;
 use crate::socketio::{Args, Kind};
@@ -225,7 +225,8 @@ impl Hub {
             let start = actions.bytes.len();
             let name = &self.at(socket.namespace).name;
             self.encode_for(conn, Outgoing::event(name, payload), actions);
-            self.send_in_turn(socket, start, volatile, actions);
+            let loss = Loss::of_event(socket.namespace, volatile);
+            self.send_in_turn(socket, start, loss, actions);
         }
     }
 
@@ -242,7 +243,7 @@ impl Hub {
             let (kind, id) = (Kind::Ack, Some(id));
             let ack = Outgoing { kind, namespace, id, payload, stamp: &[] };
             self.encode_for(conn, ack, actions);
-            self.send_in_turn(socket, start, false, actions);
+            self.send_in_turn(socket, start, Loss::Never, actions);
         }
     }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::Loss;
 use super::exchange::{Message, Reply};
 use crate::engineio::Revision;
 use crate::room::{JoinError, ShardId, Sid, SocketKey};
@@ -434,8 +435,8 @@ pub enum Action {
         frame: Range<usize>,
         /// In [`Actions::recipients`].
         to: Range<usize>,
-        /// May be dropped for a connection that can not take it at once.
-        volatile: bool,
+        /// Whether it may be dropped.
+        loss: Loss,
     },
     /// Tell the application what another shard's application says.
     ServerSide(NamespaceId, Args<'static>),

@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::encode::Outgoing;
-use super::{Actions, Hub, Payload, Reason, SocketId};
+use super::{Actions, Hub, Loss, Payload, Reason, SocketId};
 use crate::room::ShardId;
 use crate::websocket::close_code;
 
@@ -54,7 +54,7 @@ struct Held {
 #[derive(Debug)]
 enum What {
     Disconnect { close: bool },
-    Packet { frames: Vec<u8>, volatile: bool },
+    Packet { frames: Vec<u8>, loss: Loss },
 }
 
 /// How far this shard's conversation with each home has come.
@@ -107,7 +107,7 @@ impl Hub {
         &mut self,
         socket: SocketId,
         start: usize,
-        volatile: bool,
+        loss: Loss,
         actions: &mut Actions,
     ) {
         let after = self.unmet();
@@ -117,7 +117,7 @@ impl Hub {
         let conn = receiver.conn;
         let waits = receiver.hold.as_ref().is_some_and(|hold| !hold.held.is_empty());
         if after.is_empty() && !waits {
-            return actions.push_send(start, [conn], volatile);
+            return actions.push_send(start, [conn], loss);
         }
         let frames = actions.bytes.split_off(start);
         let hold = receiver.hold.get_or_insert_default();
@@ -126,7 +126,7 @@ impl Hub {
             let code = close_code::TRY_AGAIN_LATER;
             return self.end(conn, Some(code), Reason::SlowReader, actions);
         }
-        self.keep(socket, Held { after, what: What::Packet { frames, volatile } });
+        self.keep(socket, Held { after, what: What::Packet { frames, loss } });
     }
 
     /// Notes that the handler in progress begins to watch a room for its own socket.
@@ -154,7 +154,7 @@ impl Hub {
         self.encode_for(conn, Outgoing::event(name, payload), actions);
         if !watching {
             // Behind the answer, if that waits.
-            self.send_in_turn(socket, start, false, actions);
+            self.send_in_turn(socket, start, Loss::Policy(socket.namespace), actions);
             return true;
         }
         let notice = actions.bytes.split_off(start);
@@ -189,7 +189,7 @@ impl Hub {
         for notice in notices {
             let start = actions.bytes.len();
             actions.bytes.extend_from_slice(&notice);
-            self.send_in_turn(socket, start, false, actions);
+            self.send_in_turn(socket, start, Loss::Policy(socket.namespace), actions);
         }
     }
 
@@ -266,10 +266,10 @@ impl Hub {
                 receiver.expect("just found").hold = Some(hold);
             }
             match next.map(|held| held.what) {
-                Some(What::Packet { frames, volatile }) => {
+                Some(What::Packet { frames, loss }) => {
                     let start = actions.bytes.len();
                     actions.bytes.extend_from_slice(&frames);
-                    actions.push_send(start, [conn], volatile);
+                    actions.push_send(start, [conn], loss);
                 }
                 Some(What::Disconnect { close }) => self.put_out_now(socket, close, actions),
                 None => {

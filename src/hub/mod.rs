@@ -33,6 +33,7 @@
 
 mod command;
 mod connection;
+mod counters;
 mod encode;
 mod event;
 pub mod exchange;
@@ -49,12 +50,13 @@ use std::fmt;
 use std::time::Instant;
 
 use connection::{Connection, Membership, Phase};
+pub use counters::{Counters, Drops};
 pub use event::{
     Accepted, Action, Actions, Broadcast, ConnId, Event, Found, NamespaceId, Notification, Opening,
     Outcome, Payload, RawMessage, Reason, SocketId, Step, Target, Ticket,
 };
 use hold::Homes;
-pub use limits::Limits;
+pub use limits::{Limits, Loss, Policy};
 use namespace::Namespace;
 use namespaces::Namespaces;
 
@@ -101,6 +103,8 @@ pub struct Hub {
     deadlines: BTreeSet<(Instant, u32)>,
     /// The socket whose handler is in progress.
     context: Option<SocketId>,
+    /// What limits and policies have done.
+    pub counters: Counters,
     /// What was asked of homes on other shards.
     homes: Homes,
     /// What other shards have asked of the homes here.
@@ -136,6 +140,7 @@ impl Hub {
             in_msgpack: 0,
             deadlines: BTreeSet::new(),
             context: None,
+            counters: Counters::default(),
             homes: Homes::default(),
             askers: BTreeMap::new(),
         }
@@ -182,7 +187,7 @@ impl Hub {
             ping_timeout: self.limits.ping_timeout,
             max_payload: self.limits.max_payload,
         };
-        actions.send_text(&["0", &open.encode()], [conn], false);
+        actions.send_text(&["0", &open.encode()], conn);
         if opening.revision == Revision::V3 && !opening.is_raw {
             self.connect_to_root(conn, actions);
         }
@@ -264,7 +269,7 @@ impl Hub {
             }
             match connection.heartbeat.handle_timeout(now, self.limits.ping_timeout) {
                 Some(Beat::Dead) => self.end(conn, None, Reason::PingTimeout, actions),
-                Some(Beat::Ping) => actions.send_text(&["2"], [conn], false),
+                Some(Beat::Ping) => actions.send_text(&["2"], conn),
                 None => {}
             }
             self.schedule(conn, due);

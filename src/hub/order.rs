@@ -8,8 +8,8 @@ use super::encode::{Outgoing, STAMPED_END};
 use super::exchange::{Delivery, Manner, Message, Packet, Reply, Request};
 use super::namespace::{Acks, Awaiter, Order};
 use super::{
-    Action, Actions, Broadcast, Found, Hub, NamespaceId, Outcome, Payload, SocketId, Step, Target,
-    Ticket, presence_json,
+    Action, Actions, Broadcast, Found, Hub, Loss, NamespaceId, Outcome, Payload, SocketId, Step,
+    Target, Ticket, presence_json,
 };
 use crate::room::{ShardId, Sid, SocketKey};
 
@@ -308,7 +308,7 @@ impl Hub {
         let stamp = seq_text.as_deref().map(|seq| stamp(payload.json, seq));
         let stamp = stamp.as_ref().map_or(&[][..], |stamp| stamp);
         let event = Outgoing { stamp, ..Outgoing::event(&here.name, payload) };
-        self.send_to_many(first, event, volatile, actions);
+        self.send_to_many(first, event, Loss::of_event(namespace, volatile), actions);
         if !elsewhere.is_empty() {
             let packet = Arc::new(stamped_packet(payload, stamp));
             for (shard, to) in by_shard(elsewhere) {
@@ -359,7 +359,8 @@ impl Hub {
         let here = self.at(namespace);
         actions.recipients.extend(here.conns(&to));
         let event = Outgoing::event(&here.name, packet.payload());
-        self.send_to_many(first, event, manner == Manner::Volatile, actions);
+        let loss = Loss::of_event(namespace, manner == Manner::Volatile);
+        self.send_to_many(first, event, loss, actions);
     }
 
     /// One event to some sockets, wherever they are.
@@ -449,9 +450,9 @@ impl Hub {
         let event = Outgoing { id: Some(id), ..Outgoing::event(name, payload) };
         self.encode_for(conn, event, actions);
         match awaiter {
-            Awaiter::Emit(_) => self.send_in_turn(socket, start, false, actions),
+            Awaiter::Emit(_) => self.send_in_turn(socket, start, Loss::Never, actions),
             // Comes from the home, in the namespace's order.
-            Awaiter::Broadcast(..) => actions.push_send(start, [conn], false),
+            Awaiter::Broadcast(..) => actions.push_send(start, [conn], Loss::Never),
         }
     }
 
