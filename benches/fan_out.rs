@@ -81,17 +81,18 @@ fn pure(criterion: &mut Criterion) {
                     };
                     hub.handle(Event::Broadcast(broadcast), now, &mut actions);
                     for action in &actions.list {
-                        if let Action::Send { frame, to, .. } = action {
+                        if let Action::Send { frame, to, loss } = action {
                             outbox.push(
                                 &actions.bytes[frame.clone()],
                                 &actions.recipients[to.clone()],
+                                *loss,
                             );
                         }
                     }
                     actions.clear();
                     let mut bytes = 0;
                     while let Some(conn) = outbox.next_dirty() {
-                        bytes += outbox.take(conn, &mut scratch).len();
+                        bytes += outbox.take(conn, &mut scratch).bytes().len();
                     }
                     bytes
                 });

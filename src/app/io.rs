@@ -16,7 +16,7 @@ use super::handler::{
 use super::outgoing::{OnOutgoing, Outgoing};
 use super::raw::{OnMessage, RawConnection};
 use super::socket::Socket;
-use crate::hub::{NamespaceId, RawMessage, Reason};
+use crate::hub::{NamespaceId, Policy, RawMessage, Reason};
 use crate::shard::Core;
 
 /// All namespaces of an application, with their handlers.
@@ -105,6 +105,11 @@ impl Io {
         self.namespaces.iter().map(|namespace| &*namespace.name).collect()
     }
 
+    /// What each registration has for a peer that does not read, in their order.
+    pub(crate) fn policies(&self, default: Policy) -> Vec<Policy> {
+        self.namespaces.iter().map(|namespace| namespace.policy.unwrap_or(default)).collect()
+    }
+
     pub(super) fn at(&self, namespace: NamespaceId) -> &Namespace {
         &self.namespaces[namespace.template()]
     }
@@ -147,6 +152,7 @@ pub struct Namespace {
     /// Empty for a template.
     name: Box<str>,
     accepts: Option<Accepts>,
+    policy: Option<Policy>,
     pub(super) on_admission: Vec<OnAdmission>,
     pub(super) on_connection: Option<OnConnection>,
     pub(super) on_disconnecting: Option<OnDisconnect>,
@@ -160,6 +166,12 @@ pub struct Namespace {
 }
 
 impl Namespace {
+    /// What is done with an event for a client for which as much waits already
+    /// as may; without it the server's configuration says.
+    pub fn policy(&mut self, policy: Policy) {
+        self.policy = Some(policy);
+    }
+
     /// Decides who gets in; without it everybody does.
     ///
     /// Of several, each is asked in its turn, and the first refusal counts.

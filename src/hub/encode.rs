@@ -4,7 +4,7 @@
 //! always that is everybody.
 
 use super::connection::Connection;
-use super::{Action, Actions, ConnId, Hub, Payload};
+use super::{Action, Actions, ConnId, Hub, Loss, Payload};
 use crate::socketio::{self, Kind, Parser, msgpack};
 use crate::websocket::{Opcode, encode};
 
@@ -61,7 +61,7 @@ impl Hub {
     pub(super) fn send_to(&self, conn: ConnId, packet: Outgoing<'_>, actions: &mut Actions) {
         let start = actions.bytes.len();
         self.encode_for(conn, packet, actions);
-        actions.push_send(start, [conn], false);
+        actions.push_send(start, [conn], Loss::Never);
     }
 
     /// Sends one packet that is neither an event nor an ack; `json` may be empty.
@@ -82,7 +82,7 @@ impl Hub {
         &self,
         first: usize,
         packet: Outgoing<'_>,
-        volatile: bool,
+        loss: Loss,
         actions: &mut Actions,
     ) {
         let frame = actions.bytes.len();
@@ -90,7 +90,7 @@ impl Hub {
             if actions.recipients.len() > first {
                 actions.encode(Parser::Json, packet);
             }
-            return actions.finish_send(frame, first, volatile);
+            return actions.finish_send(frame, first, loss);
         }
         let (json, msgpack): (Vec<ConnId>, Vec<ConnId>) =
             actions.recipients.drain(first..).partition(|&conn| self.parser(conn) == Parser::Json);
@@ -98,7 +98,7 @@ impl Hub {
             if !to.is_empty() {
                 let frame = actions.bytes.len();
                 actions.encode(parser, packet);
-                actions.push_send(frame, to, volatile);
+                actions.push_send(frame, to, loss);
             }
         }
     }
@@ -106,16 +106,11 @@ impl Hub {
 
 impl Actions {
     /// Sends one Engine.IO text packet, given in parts.
-    pub(super) fn send_text(
-        &mut self,
-        parts: &[&str],
-        to: impl IntoIterator<Item = ConnId>,
-        volatile: bool,
-    ) {
+    pub(super) fn send_text(&mut self, parts: &[&str], to: ConnId) {
         let frame = self.bytes.len();
         let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
         encode(Opcode::Text, &parts, None, &mut self.bytes);
-        self.push_send(frame, to, volatile);
+        self.push_send(frame, [to], Loss::Never);
     }
 
     /// Encodes a packet, each frame complete, all of them adjacent.
@@ -156,20 +151,20 @@ impl Actions {
         &mut self,
         frame: usize,
         to: impl IntoIterator<Item = ConnId>,
-        volatile: bool,
+        loss: Loss,
     ) {
         let first = self.recipients.len();
         self.recipients.extend(to);
-        self.finish_send(frame, first, volatile);
+        self.finish_send(frame, first, loss);
     }
 
     /// As [`push_send`](Self::push_send), with the recipients since `first` already there.
-    pub(super) fn finish_send(&mut self, frame: usize, first: usize, volatile: bool) {
+    pub(super) fn finish_send(&mut self, frame: usize, first: usize, loss: Loss) {
         if self.recipients.len() == first {
             self.bytes.truncate(frame);
         } else {
             let (frame, to) = (frame..self.bytes.len(), first..self.recipients.len());
-            self.list.push(Action::Send { frame, to, volatile });
+            self.list.push(Action::Send { frame, to, loss });
         }
     }
 }

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::Loss;
+use super::NamespaceId;
 use super::exchange::{Message, Reply};
 use crate::engineio::Revision;
 use crate::room::{JoinError, ShardId, Sid, SocketKey};
@@ -33,43 +35,6 @@ impl Default for Opening {
     /// As a WebSocket of today's clients.
     fn default() -> Self {
         Self { revision: Revision::V4, may_upgrade: false, is_raw: false }
-    }
-}
-
-/// Names one namespace of the server, on every shard alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NamespaceId(u64);
-
-impl NamespaceId {
-    /// Bits below the number of the template.
-    const HASH_BITS: u32 = 48;
-
-    /// The namespace that was registered as number `at`, from 0.
-    ///
-    /// # Panics
-    ///
-    /// If there are 2^15 or more.
-    pub fn registered(at: usize) -> Self {
-        assert!(at < 1 << 15, "fewer than 2^15 namespaces are registered");
-        Self((at as u64) << Self::HASH_BITS)
-    }
-
-    /// The namespace with this hash that was made of a template.
-    pub(super) fn of_template(at: usize, hash: u64) -> Self {
-        let Self(template) = Self::registered(at);
-        let made = 1 << 63;
-        Self(made | template | hash >> (64 - Self::HASH_BITS))
-    }
-
-    /// Which registration its handlers are of.
-    pub fn template(self) -> usize {
-        let at = (self.0 >> Self::HASH_BITS) & 0x7fff;
-        usize::try_from(at).expect("fifteen bits")
-    }
-
-    /// The hash of its name, if it was made of a template.
-    pub(super) fn made(self) -> Option<u64> {
-        (self.0 >> 63 == 1).then_some(self.0 & ((1 << Self::HASH_BITS) - 1))
     }
 }
 
@@ -290,6 +255,12 @@ pub enum Event<'a> {
         /// Resolves to [`Outcome::Left`].
         ticket: Ticket,
     },
+    /// Events for this connection were dropped: its sessions can not be
+    /// recovered any more.
+    Lossy {
+        /// Which one.
+        conn: ConnId,
+    },
     /// The application keeps a client out of a namespace.
     Refuse {
         /// Whose CONNECT it was.
@@ -434,8 +405,8 @@ pub enum Action {
         frame: Range<usize>,
         /// In [`Actions::recipients`].
         to: Range<usize>,
-        /// May be dropped for a connection that can not take it at once.
-        volatile: bool,
+        /// Whether it may be dropped.
+        loss: Loss,
     },
     /// Tell the application what another shard's application says.
     ServerSide(NamespaceId, Args<'static>),
@@ -520,7 +491,7 @@ impl Notification {
             | Self::Disconnected { socket, .. }
             | Self::Event { socket, .. } => socket.namespace,
             // There is no namespace yet, or never: all of these wait in one line.
-            Self::Find { .. } | Self::Raw(_) => NamespaceId(u64::MAX),
+            Self::Find { .. } | Self::Raw(_) => NamespaceId::NONE,
         }
     }
 }

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::exchange::Packet;
 use super::session::Way;
-use super::{Actions, Hub, Payload, Reason, SocketId};
+use super::{Actions, Hub, Loss, Payload, Reason, SocketId};
 use crate::room::ShardId;
 use crate::websocket::close_code;
 
@@ -154,7 +154,7 @@ impl Hub {
     pub(super) fn send_in_turn(&mut self, socket: SocketId, start: usize, actions: &mut Actions) {
         let Some(conn) = self.conn(socket) else { return actions.bytes.truncate(start) };
         match self.has_to_wait(socket) {
-            None => actions.push_send(start, [conn], false),
+            None => actions.push_send(start, [conn], Loss::Never),
             Some(after) => {
                 let frames = actions.bytes.split_off(start);
                 let bytes = frames.len();
@@ -313,7 +313,7 @@ impl Hub {
                 Some(What::Frames(frames)) => {
                     let start = actions.bytes.len();
                     actions.bytes.extend_from_slice(&frames);
-                    actions.push_send(start, [conn], false);
+                    actions.push_send(start, [conn], Loss::Never);
                 }
                 Some(What::Disconnect { close }) => self.put_out_now(socket, close, actions),
                 None => {

@@ -2,7 +2,44 @@
 
 use std::time::Duration;
 
+use super::NamespaceId;
 use super::journal::Recovery;
+
+/// What is done when a packet is to be sent to a peer for which as much waits
+/// already as may.
+///
+/// A namespace has one. What is dropped are whole events, with their
+/// attachments; an event that asks for an ack, an ack, and what the protocol
+/// itself says are never dropped. They make room for themselves by dropping
+/// what may be; where there is nothing to drop, the connection is closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// The connection is closed, with [`Reason::SlowReader`](super::Reason::SlowReader).
+    #[default]
+    Disconnect,
+    /// The new event is dropped.
+    DropNewest,
+    /// The events that have waited longest are dropped, as many as it takes.
+    DropOldest,
+}
+
+/// Whether a packet may be dropped for a peer that does not take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Not at all.
+    Never,
+    /// As the policy of this namespace says.
+    Policy(NamespaceId),
+    /// As soon as anything waits for the peer; else as the namespace's policy says.
+    Volatile(NamespaceId),
+}
+
+impl Loss {
+    /// Of an event of this namespace.
+    pub(super) fn of_event(namespace: NamespaceId, volatile: bool) -> Self {
+        if volatile { Self::Volatile(namespace) } else { Self::Policy(namespace) }
+    }
+}
 
 /// Bounds and times of one server. Every one of them has a default that suits a public chat.
 #[derive(Clone, Debug)]

@@ -33,6 +33,7 @@
 
 mod command;
 mod connection;
+mod counters;
 mod encode;
 mod event;
 pub mod exchange;
@@ -44,6 +45,7 @@ mod namespaces;
 mod old;
 mod order;
 mod packet;
+mod place;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,41 +53,21 @@ use std::fmt;
 use std::time::Instant;
 
 use connection::{Connection, Membership, Phase};
+pub use counters::{Counters, Drops};
 pub use event::{
-    Accepted, Action, Actions, Broadcast, ConnId, Event, Found, NamespaceId, Notification, Opening,
-    Outcome, Payload, RawMessage, Reason, SocketId, Step, Target, Ticket,
+    Accepted, Action, Actions, Broadcast, ConnId, Event, Found, Notification, Opening, Outcome,
+    Payload, RawMessage, Reason, SocketId, Step, Target, Ticket,
 };
 use hold::Homes;
 pub use journal::Recovery;
-pub use limits::Limits;
+pub use limits::{Limits, Loss, Policy};
 use namespace::Namespace;
 use namespaces::Namespaces;
+pub use place::{NamespaceId, Place};
 
 use crate::engineio::{Beat, Heartbeat, Open, Revision};
 use crate::room::{Change, IdSource, ShardId, Sid, SocketKey};
 use crate::websocket::close_code;
-
-/// Which of how many shards a hub is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// This one.
-    pub shard: ShardId,
-    /// How many there are, at least one.
-    pub shards: u8,
-    /// Known to the server's shards alone.
-    pub secret: u64,
-}
-
-impl Place {
-    /// The only shard of a server.
-    pub const ALONE: Self = Self { shard: ShardId(0), shards: 1, secret: 0 };
-
-    /// The home of a namespace with this number.
-    fn home(self, number: u64) -> ShardId {
-        let shard = number % u64::from(self.shards);
-        ShardId(u8::try_from(shard).expect("less than the number of shards"))
-    }
-}
 
 /// All connections of one shard, and the namespaces as it sees them.
 pub struct Hub {
@@ -110,6 +92,8 @@ pub struct Hub {
     own: u64,
     /// The socket whose handler is in progress.
     context: Option<SocketId>,
+    /// What limits and policies have done.
+    pub counters: Counters,
     /// What was asked of homes on other shards.
     homes: Homes,
     /// What other shards have asked of the homes here.
@@ -159,6 +143,7 @@ impl Hub {
             in_msgpack: 0,
             deadlines: BTreeSet::new(),
             context: None,
+            counters: Counters::default(),
             homes: Homes::default(),
             askers: BTreeMap::new(),
         }
@@ -205,7 +190,7 @@ impl Hub {
             ping_timeout: self.limits.ping_timeout,
             max_payload: self.limits.max_payload,
         };
-        actions.send_text(&["0", &open.encode()], [conn], false);
+        actions.send_text(&["0", &open.encode()], conn);
         if opening.revision == Revision::V3 && !opening.is_raw {
             self.connect_to_root(conn, actions);
         }
@@ -242,6 +227,7 @@ impl Hub {
             Event::HandlerDone { socket } => self.handler_done(socket, actions),
             Event::Gone { conn, reason } => self.gone(conn, reason, actions),
             Event::Join { socket, room, ticket } => self.join(socket, room, ticket, actions),
+            Event::Lossy { conn } => self.void_sessions(conn),
             Event::Leave { socket, room, ticket } => self.leave(socket, room, ticket, actions),
             Event::Close { conn, close_code, reason } => {
                 self.end(conn, Some(close_code), reason, actions)
@@ -291,7 +277,7 @@ impl Hub {
             }
             match connection.heartbeat.handle_timeout(now, self.limits.ping_timeout) {
                 Some(Beat::Dead) => self.end(conn, None, Reason::PingTimeout, actions),
-                Some(Beat::Ping) => actions.send_text(&["2"], [conn], false),
+                Some(Beat::Ping) => actions.send_text(&["2"], conn),
                 None => {}
             }
             self.schedule(conn, due);

@@ -9,8 +9,8 @@ use super::exchange::{Delivery, Manner, Message, Packet, Reply, Request};
 use super::journal::Remains;
 use super::namespace::{Acks, Awaiter, Order};
 use super::{
-    Action, Actions, Broadcast, Found, Hub, NamespaceId, Outcome, Payload, SocketId, Step, Target,
-    Ticket, presence_json,
+    Action, Actions, Broadcast, Found, Hub, Loss, NamespaceId, Outcome, Payload, SocketId, Step,
+    Target, Ticket, presence_json,
 };
 use crate::room::{ShardId, Sid, SocketKey};
 
@@ -324,7 +324,7 @@ impl Hub {
         let offset = self.offset_now(namespace);
         let event = Outgoing::event(&here.name, payload);
         let event = Outgoing { stamp, offset: offset.as_deref(), ..event };
-        self.send_to_many(first, event, volatile, actions);
+        self.send_to_many(first, event, Loss::of_event(namespace, volatile), actions);
         let number = here.number;
         if !elsewhere.is_empty() {
             let packet = Arc::new(stamped_packet(payload, stamp));
@@ -408,7 +408,8 @@ impl Hub {
         let offset = self.offset_now(namespace);
         let event = Outgoing::event(&here.name, packet.payload());
         let event = Outgoing { offset: offset.as_deref(), ..event };
-        self.send_to_many(first, event, manner == Manner::Volatile, actions);
+        let loss = Loss::of_event(namespace, manner == Manner::Volatile);
+        self.send_to_many(first, event, loss, actions);
     }
 
     /// One event to some sockets, wherever they are.
@@ -501,7 +502,7 @@ impl Hub {
         match awaiter {
             Awaiter::Emit(_) => self.send_in_turn(socket, start, actions),
             // Comes from the home, in the namespace's order.
-            Awaiter::Broadcast(..) => actions.push_send(start, [conn], false),
+            Awaiter::Broadcast(..) => actions.push_send(start, [conn], Loss::Never),
         }
     }
 

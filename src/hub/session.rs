@@ -22,7 +22,8 @@ use super::exchange::{Begin, Begun, Claimed, Message, Packet};
 use super::journal::{Arrival, Claim, Missed, Offset, Own, Remains, Restored};
 use super::namespace::{Claimant, OwnSession, Socket};
 use super::{
-    Action, Actions, Hub, Membership, NamespaceId, Notification, Payload, Reason, SocketId, Step,
+    Action, Actions, ConnId, Hub, Loss, Membership, NamespaceId, Notification, Payload, Reason,
+    SocketId, Step,
 };
 use crate::engineio::Revision;
 use crate::room::{Sid, SocketKey};
@@ -201,6 +202,18 @@ impl Hub {
         actions.list.push(Action::Notify(conn, Notification::Connected { socket, sid }));
     }
 
+    /// What a connection's clients have lost they can not come back to.
+    pub(super) fn void_sessions(&mut self, conn: ConnId) {
+        let memberships = self.connection(conn).map_or(Vec::new(), |it| it.memberships.clone());
+        for (namespace, membership) in memberships {
+            if let Membership::Joined(key) = membership
+                && let Some(socket) = self.at_mut(namespace).socket_mut(key)
+            {
+                socket.session = None;
+            }
+        }
+    }
+
     /// Sends something again that a client has missed.
     fn send_missed(&mut self, socket: SocketId, missed: Missed, actions: &mut Actions) {
         match missed {
@@ -248,7 +261,8 @@ impl Hub {
         let name = &self.at(socket.namespace).name;
         let event = Outgoing { offset: offset.as_deref(), ..Outgoing::event(name, payload) };
         self.encode_for(conn, event, actions);
-        actions.push_send(start, [conn], way == Way::Volatile);
+        let loss = Loss::of_event(socket.namespace, way == Way::Volatile);
+        actions.push_send(start, [conn], loss);
     }
 
     /// Keeps what is emitted to a socket alone, behind the broadcast with this

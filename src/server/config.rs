@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use crate::hub::Limits;
+use crate::hub::{Limits, Policy};
 
 /// What a server is to be like. [`Config::default`] suits a public chat.
 #[derive(Clone)]
@@ -12,8 +12,12 @@ pub struct Config {
     pub limits: Limits,
     /// The path that Socket.IO is served under, with both slashes.
     pub path: String,
-    /// Bytes that may wait for a peer that does not read; one more and it is closed.
+    /// Bytes that may wait for a peer that does not read; at one more the policy applies.
     pub outbound_bytes_max: usize,
+    /// Packets that may wait for a peer that does not read; at one more the policy applies.
+    pub outbound_packets_max: usize,
+    /// The policy of each namespace that has none of its own.
+    pub policy: Policy,
     /// Events of one connection that may wait for handlers; from there on it is not read.
     pub events_waiting_max: usize,
     /// How long a closing connection may take to accept what is pending.
@@ -48,6 +52,8 @@ impl Default for Config {
             limits: Limits::default(),
             path: "/socket.io/".to_owned(),
             outbound_bytes_max: 4 << 20,
+            outbound_packets_max: 16_384,
+            policy: Policy::Disconnect,
             events_waiting_max: 1024,
             close_timeout: Duration::from_secs(2),
             allow_eio3: false,

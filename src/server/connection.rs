@@ -28,7 +28,7 @@ use crate::engineio::Revision;
 use crate::hub::{ConnId, Opening};
 use crate::net::Stream;
 use crate::room::Sid;
-use crate::shard::{Handshake, Transport};
+use crate::shard::{Handshake, Run, Transport};
 use crate::websocket::{
     REQUEST_BYTES_MAX, Request, close_code, decode_request, encode_accept, encode_close,
 };
@@ -315,10 +315,12 @@ async fn write_all<S: Stream>(shard: &Shard<S>, conn: ConnId, bytes: &[u8]) -> i
         streams.set_waker(conn, cx.waker());
         if !begun {
             begun = true;
-            match streams.write(conn, bytes) {
+            match streams.write(conn, Run::packet(bytes)) {
                 Written::All => return Poll::Ready(Ok(())),
-                Written::Failed => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-                Written::Some(_) => {}
+                Written::Failed | Written::Full => {
+                    return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+                }
+                Written::Some => {}
             }
         }
         streams.poll_backlog(conn, cx)

@@ -18,9 +18,11 @@
 //! * A connection that is idle owns no buffer: reads go through one buffer of
 //!   the shard, and bytes that a peer does not take are kept only then.
 //! * A broadcast is encoded once; each connection is written to once per tick.
-//! * A peer that does not read is closed when `outbound_bytes_max` is passed,
-//!   and delays nobody.
+//! * What waits for a peer that does not read is bounded in bytes and in packets;
+//!   at the bound events are dropped or the peer is closed, as the namespace's
+//!   [`Policy`](crate::Policy) says. It delays nobody.
 
+mod backlog;
 mod config;
 mod connection;
 mod cookie;

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::backlog::{Backlog, Bounds};
 use super::rejection::Rejection;
 use super::shard::{Newborn, Shard};
 use super::streams::Written;
@@ -25,10 +26,10 @@ use super::wire::{Wire, has_packets};
 use crate::engineio::Revision;
 use crate::engineio::payload::Payload;
 use crate::engineio::session::{Action, Answer, End, Event, Refusal, Session};
-use crate::hub::{self, ConnId, Opening, Reason};
+use crate::hub::{self, ConnId, Drops, Opening, Reason};
 use crate::net::Stream;
 use crate::room::Sid;
-use crate::shard::Handshake;
+use crate::shard::{Handshake, Run};
 
 /// A request of a client that polls, once HTTP is taken off.
 #[derive(Debug)]
@@ -121,8 +122,8 @@ impl From<Rejection> for PollingResponse {
 pub(super) struct Polling {
     session: Session,
     wire: Wire,
-    /// Whole frames, as within the engine.
-    queue: Vec<u8>,
+    /// Frames as within the engine.
+    queue: Backlog,
     get: Option<Reply>,
     post: Option<Post>,
     pub(super) probe: Option<Box<Probe>>,
@@ -139,7 +140,7 @@ struct Post {
 
 impl Polling {
     pub(super) fn new(wire: Wire) -> Self {
-        let (session, queue) = (Session::default(), Vec::new());
+        let (session, queue) = (Session::default(), Backlog::default());
         Self { session, wire, queue, get: None, post: None, probe: None }
     }
 
@@ -156,20 +157,34 @@ impl Polling {
         self.session.is_closed()
     }
 
-    /// Queues `bytes`, or answers the GET that waits with them.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Written {
-        // A close frame alone is nothing to a poller: it hears of the end otherwise.
-        if self.session.is_closed() || !has_packets(bytes) {
+    /// Queues a run, or answers the GET that waits with it.
+    pub(super) fn push(&mut self, run: Run<'_>, bounds: &Bounds, drops: &mut Drops) -> Written {
+        if self.session.is_closed() {
             return Written::All;
         }
-        self.queue.extend_from_slice(bytes);
+        // A GET waits only while nothing is queued, and takes all that comes.
+        let (mut is_full, is_awaited) = (false, self.get.is_some());
+        run.for_each_packet(|packet, loss| {
+            match has_packets(packet) {
+                // A close frame is nothing to a poller: it hears of the end otherwise.
+                false => {}
+                true if is_awaited => self.queue.pass(packet),
+                true => is_full |= self.queue.push(packet, loss, bounds, drops).is_err(),
+            }
+        });
+        if is_full {
+            return Written::Full;
+        }
+        if self.queue.is_empty() {
+            return Written::All;
+        }
         let left = self.handle(Event::Queued, &mut None);
         debug_assert_eq!(left, [], "a queue concerns nobody but the GET");
-        if self.queue.is_empty() { Written::All } else { Written::Some(self.queue.len()) }
+        if self.queue.is_empty() { Written::All } else { Written::Some }
     }
 
     /// Takes what is queued, for the WebSocket that takes over.
-    pub(super) fn take_queue(&mut self) -> Vec<u8> {
+    pub(super) fn take_queue(&mut self) -> Backlog {
         std::mem::take(&mut self.queue)
     }
 
@@ -217,7 +232,7 @@ impl Polling {
             Answer::Queue => None,
         };
         let queue = match answer {
-            Answer::Queue | Answer::QueueAndClose => std::mem::take(&mut self.queue),
+            Answer::Queue | Answer::QueueAndClose => self.queue.take_bytes(),
             Answer::Close | Answer::Noop => Vec::new(),
         };
         let (body, octets) = self.wire.payload(&queue, last);

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::Config;
+use super::backlog::Bounds;
 use super::connection::{ConnectionTask, run_polling_session};
 use super::rejection::Rejection;
 use super::streams::Streams;
@@ -206,12 +207,17 @@ impl<S: Stream> Shard<S> {
         let (limits, seed) = (config.limits.clone(), config.seed);
         let core = Core::new(exchange, limits, &io.names(), seed, now, witness);
         io.attach(&core);
+        let bounds = Bounds {
+            bytes_max: config.outbound_bytes_max,
+            packets_max: config.outbound_packets_max,
+            policies: io.policies(config.policy),
+        };
         let (newborns, births) = mpsc::channel(NEWBORNS_MAX);
         let shard = Self {
             core,
             io: Rc::new(io),
             config,
-            streams: RefCell::new(Streams::new()),
+            streams: RefCell::new(Streams::new(bounds)),
             sids: RefCell::default(),
             newborns,
             stopping: watch::Sender::new(false),

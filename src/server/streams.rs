@@ -18,10 +18,12 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncWrite, ReadBuf};
 
+use super::backlog::{Backlog, Bounds};
 use super::polling::Polling;
 use super::wire::Wire;
-use crate::hub::ConnId;
+use crate::hub::{ConnId, Drops};
 use crate::net::Stream;
+use crate::shard::Run;
 
 /// The streams of a shard.
 #[derive(Debug)]
@@ -29,6 +31,10 @@ pub(super) struct Streams<S> {
     entries: Vec<Option<Entry<S>>>,
     free: Vec<u32>,
     generations: u32,
+    /// How much may wait for one peer.
+    bounds: Bounds,
+    /// What was dropped since that was last asked for.
+    drops: Drops,
 }
 
 #[derive(Debug)]
@@ -51,26 +57,23 @@ enum Link<S> {
     Stream(S),
 }
 
-#[derive(Debug, Default)]
-struct Backlog {
-    bytes: Vec<u8>,
-    written: usize,
-}
-
 /// What became of bytes handed to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     /// The stream took everything.
     All,
-    /// Some wait in the backlog: this many bytes.
-    Some(usize),
     /// The stream is broken.
     Failed,
+    /// More would wait than may: the connection has to end.
+    Full,
+    /// Some wait in the backlog, and some may have been dropped.
+    Some,
 }
 
 impl<S: Stream> Streams<S> {
-    pub(super) fn new() -> Self {
-        Self { entries: Vec::new(), free: Vec::new(), generations: 0 }
+    pub(super) fn new(bounds: Bounds) -> Self {
+        let (entries, free) = (Vec::new(), Vec::new());
+        Self { entries, free, generations: 0, bounds, drops: Drops::default() }
     }
 
     /// Keeps a stream and names its connection.
@@ -205,33 +208,50 @@ impl<S: Stream> Streams<S> {
         read.map_ok(|()| buffer.filled().len())
     }
 
-    /// Sends `bytes` (whole frames, as within the engine) behind what waits
-    /// already; keeps what the stream does not take, or no poll has asked for.
-    pub(super) fn write(&mut self, conn: ConnId, bytes: &[u8]) -> Written {
-        let Some(entry) = self.entry(conn) else { return Written::All };
-        let Entry { link, waker, wire, .. } = entry;
+    /// Sends a run (frames as within the engine) behind what waits already;
+    /// keeps, within the bounds, what the stream does not take, or no poll has
+    /// asked for.
+    pub(super) fn write(&mut self, conn: ConnId, run: Run<'_>) -> Written {
+        let place = self.entries.get_mut(conn.index as usize).and_then(Option::as_mut);
+        let Some(entry) = place.filter(|entry| entry.generation == conn.generation) else {
+            return Written::All;
+        };
+        let Entry { link, waker, wire, backlog, .. } = entry;
         let stream = match link {
             Link::Closed => return Written::All,
-            Link::Polling(polling) => return polling.push(bytes),
+            Link::Polling(polling) => return polling.push(run, &self.bounds, &mut self.drops),
             Link::Stream(stream) => stream,
         };
-        let bytes = &*wire.frames(bytes);
-        if let Some(backlog) = &mut entry.backlog {
-            // A new frame must not overtake what waits.
-            backlog.bytes.extend_from_slice(bytes);
-            return Written::Some(backlog.bytes.len() - backlog.written);
-        }
-        let mut cx = Context::from_waker(waker);
         let mut written = 0;
-        match write_and_flush(stream, &mut cx, bytes, &mut written) {
-            Poll::Ready(Ok(())) => Written::All,
-            Poll::Ready(Err(_)) => Written::Failed,
-            Poll::Pending => {
-                let rest = &bytes[written..];
-                entry.backlog = Some(Box::new(Backlog { bytes: rest.to_vec(), written: 0 }));
-                Written::Some(rest.len())
+        // What is new must not overtake what waits.
+        if backlog.is_none() {
+            let mut cx = Context::from_waker(waker);
+            let bytes = &*wire.frames(run.bytes());
+            match write_and_flush(stream, &mut cx, bytes, &mut written) {
+                Poll::Ready(Ok(())) => return Written::All,
+                Poll::Ready(Err(_)) => return Written::Failed,
+                Poll::Pending => {}
             }
         }
+        let backlog = backlog.get_or_insert_default();
+        keep(run, *wire, written, backlog, &self.bounds, &mut self.drops)
+    }
+
+    /// Sends what has waited for polls, behind what waits for the stream already.
+    pub(super) fn write_queue(&mut self, conn: ConnId, queue: Backlog) -> Written {
+        let Some(entry) = self.entry(conn) else { return Written::All };
+        let (wire, waker) = (entry.wire, entry.waker.clone());
+        entry.backlog.get_or_insert_default().absorb(queue, |frames| wire.frames(frames));
+        match self.poll_backlog(conn, &mut Context::from_waker(&waker)) {
+            Poll::Ready(Ok(())) => Written::All,
+            Poll::Ready(Err(_)) => Written::Failed,
+            Poll::Pending => Written::Some,
+        }
+    }
+
+    /// What was dropped since this was last asked.
+    pub(super) fn take_drops(&mut self) -> Drops {
+        std::mem::take(&mut self.drops)
     }
 
     /// Writes what waits; ready when nothing does.
@@ -243,14 +263,18 @@ impl<S: Stream> Streams<S> {
         let Some(entry) = self.entry(conn) else { return Poll::Ready(Ok(())) };
         let Some(backlog) = &mut entry.backlog else { return Poll::Ready(Ok(())) };
         let Link::Stream(stream) = &mut entry.link else { return Poll::Ready(Ok(())) };
-        let result = write_and_flush(stream, cx, &backlog.bytes, &mut backlog.written);
-        if result.is_ready() {
-            entry.backlog = None;
-        } else if backlog.written > backlog.bytes.len() / 2 {
-            backlog.bytes.drain(..backlog.written);
-            backlog.written = 0;
+        loop {
+            let mut written = 0;
+            let result = write_and_flush(stream, cx, backlog.unwritten(), &mut written);
+            backlog.advance(written);
+            if matches!(result, Poll::Ready(Ok(()))) && !backlog.is_empty() {
+                continue;
+            }
+            if result.is_ready() {
+                entry.backlog = None;
+            }
+            return result;
         }
-        result
     }
 
     /// Whether something waits for this peer.
@@ -275,6 +299,33 @@ impl<S: Stream> Streams<S> {
             .as_mut()
             .filter(|entry| entry.generation == conn.generation)
     }
+}
+
+/// Keeps what the stream did not take of a run: it took `written` bytes, as they are spelled there.
+fn keep(
+    run: Run<'_>,
+    wire: Wire,
+    mut written: usize,
+    backlog: &mut Backlog,
+    bounds: &Bounds,
+    drops: &mut Drops,
+) -> Written {
+    let mut kept = Written::Some;
+    run.for_each_packet(|packet, loss| {
+        let packet = &*wire.frames(packet);
+        let pushed = if written >= packet.len() {
+            written -= packet.len();
+            Ok(())
+        } else if written > 0 {
+            backlog.push_rest(&packet[std::mem::take(&mut written)..], bounds)
+        } else {
+            backlog.push(packet, loss, bounds, drops)
+        };
+        if pushed.is_err() {
+            kept = Written::Full;
+        }
+    });
+    kept
 }
 
 fn write_and_flush<S: AsyncWrite + Unpin>(

@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::shard::Shard;
 use super::streams::Written;
-use crate::hub::{ConnId, Event, Reason};
+use crate::hub::{ConnId, Drops, Event, Reason};
 use crate::net::Stream;
 
 /// Connections written to before others get a turn.
@@ -66,9 +66,9 @@ fn flush<S: Stream>(shard: &Shard<S>, scratch: &mut Vec<u8>) -> bool {
         let streams = &mut *shard.streams.borrow_mut();
         let mut writes = 0;
         while let Some(conn) = outbox.next_dirty() {
-            let bytes = outbox.take(conn, scratch);
-            if !bytes.is_empty() {
-                let written = streams.write(conn, bytes);
+            let run = outbox.take(conn, scratch);
+            if !run.bytes().is_empty() {
+                let written = streams.write(conn, run);
                 if written != Written::All {
                     slow.push((conn, written));
                 }
@@ -82,16 +82,28 @@ fn flush<S: Stream>(shard: &Shard<S>, scratch: &mut Vec<u8>) -> bool {
     });
     scratch.clear();
     scratch.shrink_to(READY_BYTES);
+    let dropped =
+        if slow.is_empty() { Drops::default() } else { shard.streams.borrow_mut().take_drops() };
+    if dropped != Drops::default() {
+        shard.core.count(|counters| counters.dropped += dropped);
+    }
     for (conn, written) in slow {
         match written {
             Written::All => {}
             Written::Failed => {
                 shard.core.handle(Event::Gone { conn, reason: Reason::TransportError })
             }
-            Written::Some(bytes) if bytes > shard.config.outbound_bytes_max => {
+            Written::Full => {
+                shard.core.count(|counters| counters.slow_readers += 1);
                 shard.core.handle(Event::Gone { conn, reason: Reason::SlowReader });
             }
-            Written::Some(_) => shard.core.set_congested(conn, true),
+            Written::Some => {
+                shard.core.set_congested(conn, true);
+                if dropped.newest + dropped.oldest > 0 {
+                    // Perhaps not for this one, but it is as slow as who lost something.
+                    shard.core.handle(Event::Lossy { conn });
+                }
+            }
         }
     }
     left
@@ -108,7 +120,7 @@ mod tests {
     use tokio::task::{LocalSet, spawn_local, yield_now};
 
     use super::*;
-    use crate::hub::Opening;
+    use crate::hub::{Loss, Opening};
     use crate::server::Config;
     use crate::shard::Exchange;
 
@@ -137,7 +149,7 @@ mod tests {
         let test = async {
             let (shard, conns, _peers) = shard_with(1000, 1 << 16).await;
             for _ in 0..3 {
-                shard.core.with_outbox(|outbox| outbox.push(b"message", &conns));
+                shard.core.with_outbox(|outbox| outbox.push(b"message", &conns, Loss::Never));
                 shard.core.end_tick();
                 shard.core.send_frame(conns[0], b"wakes the ticker");
                 yield_now().await;
@@ -168,6 +180,7 @@ mod tests {
             }
             assert_eq!(shard.core.closing(conns[0]), Some(crate::shard::Closing::Now));
             assert_eq!(shard.core.closing(conns[1]), None);
+            assert_eq!(shard.core.counters().slow_readers, 1);
         };
         LocalSet::new().run_until(test).await;
     }

@@ -20,6 +20,7 @@ use crate::engineio::session::{Action, Event};
 use crate::hub::{self, ConnId, Reason};
 use crate::net::Stream;
 use crate::room::Sid;
+use crate::shard::Run;
 use crate::websocket::{Decoder, Message, Opcode, Role, close_code, encode, encode_close};
 
 /// A WebSocket that may become the transport of a session.
@@ -109,7 +110,7 @@ impl Probe {
         encode_close(close_code::NORMAL_CLOSURE, None, &mut frame);
         let mut streams = shard.streams.borrow_mut();
         // Whether it arrives or not, the stream ends.
-        let _ = streams.write(self.place, &frame);
+        let _ = streams.write(self.place, Run::packet(&frame));
         streams.remove(self.place);
     }
 
@@ -182,7 +183,8 @@ impl Probe {
                         let mut frame = Vec::new();
                         encode(Opcode::Text, &[b"3probe"], None, &mut frame);
                         // What the stream does not take waits in its backlog.
-                        let _ = shard.streams.borrow_mut().write(self.place, &frame);
+                        let reply = Run::packet(&frame);
+                        let _ = shard.streams.borrow_mut().write(self.place, reply);
                     }
                     Action::Answer(_)
                     | Action::AnswerPost { .. }
@@ -202,15 +204,16 @@ impl Probe {
         let mut streams = shard.streams.borrow_mut();
         let polling = streams.adopt(conn, self.place);
         let queue = polling.map(|mut polling| polling.take_queue()).unwrap_or_default();
-        let written = if queue.is_empty() { Written::All } else { streams.write(conn, &queue) };
+        let written =
+            if queue.is_empty() { Written::All } else { streams.write_queue(conn, queue) };
         drop(streams);
         match written {
             Written::All => shard.core.set_congested(conn, false),
-            Written::Failed => {
+            Written::Failed | Written::Full => {
                 let reason = Reason::TransportError;
                 shard.core.handle(hub::Event::Gone { conn, reason });
             }
-            Written::Some(_) => shard.core.set_congested(conn, true),
+            Written::Some => shard.core.set_congested(conn, true),
         }
         Adopted { decoder: self.decoder, unread }
     }
@@ -231,7 +234,7 @@ fn said<S: Stream>(
         Message::Ping(payload) => {
             let mut frame = Vec::new();
             encode(Opcode::Pong, &[payload], None, &mut frame);
-            let _ = shard.streams.borrow_mut().write(place, &frame);
+            let _ = shard.streams.borrow_mut().write(place, Run::packet(&frame));
             Vec::new()
         }
         Message::Pong(_) => Vec::new(),

@@ -7,6 +7,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use parlor::Policy;
+
 use super::kind::{
     address, bytes, choice, count, list, log_filter, namespace, or_word, origin, time, url_path,
     yes_or_no,
@@ -21,6 +23,12 @@ const TIMES: RangeInclusive<Duration> =
 const BYTES: RangeInclusive<u64> = 1..=1 << 30;
 /// What is held one by one for each client; more is a typing error.
 const ITEMS: RangeInclusive<u64> = 1..=1_000_000;
+
+const POLICIES: [(&str, Policy); 3] = [
+    ("disconnect", Policy::Disconnect),
+    ("drop_oldest", Policy::DropOldest),
+    ("drop_newest", Policy::DropNewest),
+];
 
 /// Every setting, in the order in which people are shown them.
 pub(super) fn table() -> Vec<Group> {
@@ -148,9 +156,21 @@ fn limits() -> Group {
         vec![
             setting(
                 "outbound_bytes_max",
-                "What may wait for a client that does not read; one byte more and it is closed.",
+                "What may wait for a client that does not read; at one byte more the policy applies.",
                 bytes(BYTES),
                 |to| &mut to.engine.outbound_bytes_max,
+            ),
+            setting(
+                "outbound_packets_max",
+                "Packets that may wait for a client that does not read; at one more the policy applies.",
+                count(ITEMS),
+                |to| &mut to.engine.outbound_packets_max,
+            ),
+            setting(
+                "policy",
+                "What is done when more would wait: the client is closed, or events for it are dropped.",
+                choice(&POLICIES),
+                |to| &mut to.engine.policy,
             ),
             setting(
                 "events_waiting_max",

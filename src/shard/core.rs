@@ -12,8 +12,8 @@ use super::exchange::{Content, Envelope, Inbox, Links, Permit};
 use super::tickets::{Tickets, Waiting};
 use super::{Attached, Exchange, Handshake, Ids, Outbox, Parcel};
 use crate::hub::{
-    Accepted, Action, Actions, Census, ConnId, Event, Hub, Limits, NamespaceId, Notification,
-    Opening, Place, Reason, SocketId, Ticket,
+    Accepted, Action, Actions, Census, ConnId, Counters, Event, Hub, Limits, Loss, NamespaceId,
+    Notification, Opening, Place, Reason, SocketId, Ticket,
 };
 use crate::room::{ShardId, Sid};
 use crate::socketio::Args;
@@ -269,6 +269,16 @@ impl Core {
         read(&self.state.borrow().hub)
     }
 
+    /// What was dropped and refused since the shard began.
+    pub fn counters(&self) -> Counters {
+        self.state.borrow().hub.counters
+    }
+
+    /// Counts something. Not while the outbox is lent.
+    pub fn count(&self, count: impl FnOnce(&mut Counters)) {
+        count(&mut self.state.borrow_mut().hub.counters);
+    }
+
     /// How much the shard holds, and how many outcomes are awaited.
     pub fn census(&self) -> (Census, usize) {
         let state = self.state.borrow();
@@ -421,7 +431,7 @@ impl State {
 
     fn push(&mut self, frame: &[u8], conn: ConnId) {
         if self.slot(conn).is_some() {
-            self.outbox.push(frame, &[conn]);
+            self.outbox.push(frame, &[conn], Loss::Never);
         }
     }
 
@@ -449,10 +459,14 @@ impl State {
                 }
                 Action::Replied(ticket, reply) => self.tickets.replied(ticket, reply),
                 Action::Resolve(ticket, outcome) => self.tickets.resolve(ticket, outcome),
-                Action::Send { frame, to, volatile } => {
+                Action::Send { frame, to, loss } => {
                     let to = &mut actions.recipients[to];
-                    let kept = if volatile { self.keep_uncongested(to) } else { to.len() };
-                    self.outbox.push(&actions.bytes[frame], &to[..kept]);
+                    let kept = match loss {
+                        Loss::Never | Loss::Policy(_) => to.len(),
+                        Loss::Volatile(_) => self.keep_uncongested(to),
+                    };
+                    self.hub.counters.dropped.volatile += (to.len() - kept) as u64;
+                    self.outbox.push(&actions.bytes[frame], &to[..kept], loss);
                 }
                 Action::ServerSide(namespace, args) => {
                     self.server_side.push_back((namespace, args));

@@ -25,5 +25,5 @@ pub use attached::Attached;
 pub use exchange::{Exchange, Parcel, mesh};
 pub use handshake::{Handshake, Transport};
 pub use ids::Ids;
-pub use outbox::Outbox;
+pub use outbox::{Outbox, Run};
 pub use tickets::{Replies, Waiting};

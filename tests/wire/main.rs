@@ -17,6 +17,7 @@ mod embedded;
 mod frames;
 mod handshake;
 mod http;
+mod limits;
 mod packets;
 mod poller;
 mod polling;

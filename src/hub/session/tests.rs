@@ -476,7 +476,8 @@ fn of_two_who_claim_a_session_at_once_one_gets_it() {
         let begin = Some(exchange::Begin { pid: own, own: 50, claim });
         let request = exchange::Request::Connect { socket, sid: own, name: None, begin };
         let (namespace, ticket) = (NamespaceId::registered(0), None);
-        let message = exchange::Message::Request { namespace, request, ticket };
+        let message =
+            exchange::Message::Request { namespace, request, ticket, answer_first: false };
         let event = Event::Exchange { from: ShardId(1), message };
         world.hubs[0].handle(event, world.now, &mut world.actions[0]);
         for action in world.actions[0].list.drain(..) {
@@ -491,4 +492,15 @@ fn of_two_who_claim_a_session_at_once_one_gets_it() {
         }
     }
     assert_eq!(entered, [(6, false)], "the second is a new session, the first waits");
+}
+
+#[test]
+fn who_has_lost_something_does_not_come_back_to_its_session() {
+    let mut world = World::new(1, LONG);
+    world.come_back(0, 0);
+    let (pid, (shard, conn)) = (world.clients[0].pid.clone(), world.clients[0].conn.unwrap());
+    world.handle(shard, Event::Lossy { conn });
+    world.cut(0, true);
+    world.come_back(0, 0);
+    assert_ne!(world.clients[0].pid, pid);
 }

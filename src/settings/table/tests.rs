@@ -13,7 +13,7 @@ use crate::settings::options::Options;
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 30] = [
+const VALUES: [(&str, &str); 32] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -31,6 +31,8 @@ const VALUES: [(&str, &str); 30] = [
     ("cors.origin", "https://a.example,http://b.example:8080"),
     ("cors.credentials", "true"),
     ("limits.outbound_bytes_max", "4010"),
+    ("limits.outbound_packets_max", "4018"),
+    ("limits.policy", "drop_oldest"),
     ("limits.events_waiting_max", "4011"),
     ("limits.attachments_max", "12"),
     ("limits.rooms_per_socket_max", "4013"),
@@ -143,6 +145,8 @@ fn every_setting_arrives_where_it_is_used() {
         limits,
         path,
         outbound_bytes_max,
+        outbound_packets_max,
+        policy,
         events_waiting_max,
         close_timeout,
         allow_eio3,
@@ -161,7 +165,8 @@ fn every_setting_arrives_where_it_is_used() {
     assert_eq!((allow_eio3, http_compression), (true, false));
     assert_eq!((keep_alive_timeout, upgrade_timeout), (ms(4016), ms(4017)));
     assert_eq!((path.as_str(), options.shards, options.share_address), ("/live/", Some(3), true));
-    assert_eq!((outbound_bytes_max, events_waiting_max), (4010, 4011));
+    assert_eq!((outbound_bytes_max, outbound_packets_max), (4010, 4018));
+    assert_eq!((policy, events_waiting_max), (Policy::DropOldest, 4011));
     assert_eq!(close_timeout, ms(4008));
     let parlor::Limits {
         attachments_max,
