@@ -204,7 +204,9 @@ impl Fleet {
         let seed = self.brief.options.plan.seed.wrapping_add(u64::from(client));
         let options = Arc::clone(&self.connecting);
         let scratch = self.scratch.clone();
-        let connection = Connection::new(stream, options, [join], seed, now.into_std(), scratch);
+        let dialer = TcpDialer { server: self.brief.address };
+        let connection =
+            Connection::new(stream, &dialer, options, [join], seed, now.into_std(), scratch);
         let talk = Talk { stage: Stage::Connecting, awaited: VecDeque::new() };
         self.state.borrow_mut().clients[client as usize] =
             Some(Box::new(Client { connection, talk, waker: None }));

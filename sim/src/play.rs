@@ -108,6 +108,7 @@ impl<D: Dialer> Player<D> {
     async fn converse(&mut self, stream: D::Io) {
         let mut connection = Connection::new(
             stream,
+            &self.dialer,
             Arc::clone(&self.options),
             [Join::new(NAMESPACE)],
             self.random.next_u64(),
