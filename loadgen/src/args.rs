@@ -10,6 +10,8 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+use crate::transport::Mix;
+
 /// Drives a Socket.IO chat with many clients and reports true latencies and every lost, duplicated or reordered delivery.
 ///
 /// Without a URL, loadgen starts parlor's own server beside itself and measures that. All clients
@@ -62,6 +64,11 @@ pub(crate) struct Args {
     /// Seed of the schedule: who is in which room, who speaks when.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+
+    /// How packets travel: websocket, polling, upgrade (from polling to a WebSocket, as stock
+    /// clients do by default), or a mix by weight, such as websocket=1,polling=1,upgrade=8.
+    #[arg(long, value_name = "MIX", default_value = "websocket")]
+    pub(crate) transport: Mix,
 
     /// Path of the Engine.IO endpoint.
     #[arg(long, default_value = "/socket.io/")]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use parlor::client::{CloseReason, Connection, Join, Options};
+use parlor::client::{CloseReason, Connection, Join, Options, Transport};
 use parlor::net::{Dialer, TcpDialer};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -42,15 +42,23 @@ pub(crate) struct Client {
     waker: Option<NotingWaker>,
 }
 
-/// What all clients of a run tell the server alike.
-pub(crate) fn options(brief: &Brief) -> Arc<Options> {
+/// What all clients of a run with this transport tell the server alike.
+fn options(brief: &Brief, transport: Transport) -> Arc<Options> {
     Arc::new(Options {
+        transport,
         host: brief.authority.clone(),
         path: brief.options.session.path.clone(),
         connect_timeout: brief.options.timeout,
         backlog_bytes_max: BACKLOG_BYTES_MAX,
         ..Options::default()
     })
+}
+
+/// [`options`] for each transport of a run, to be shared by its clients.
+pub(crate) fn options_by_transport(brief: &Brief) -> Vec<Arc<Options>> {
+    let all = [Transport::Polling, Transport::PollingThenUpgrade, Transport::WebSocket];
+    let wanted = all.into_iter().filter(|&it| brief.options.session.transport.has(it));
+    wanted.map(|transport| options(brief, transport)).collect()
 }
 
 /// Starts `client`, which was due at `due_us`. It keeps `permit` until it has
@@ -80,12 +88,16 @@ async fn join(fleet: &Rc<Fleet>, client: u32, due_us: u64) -> Result<(), String>
     let joined = poll_fn(|cx| poll_until_joined(fleet, client, cx));
     match timeout_at(deadline, joined).await {
         Ok(Ok(())) => {
-            fleet.note_phases(client, due_us, dialled);
-            Ok(())
+            fleet.note_phases(client, dialled);
         }
-        Ok(Err(reason)) => Err(fleet.blame(client, &reason.to_string())),
-        Err(_) => Err(fleet.blame(client, "no answer in time")),
+        Ok(Err(reason)) => return Err(fleet.blame(client, &reason.to_string())),
+        Err(_) => return Err(fleet.blame(client, "no answer in time")),
     }
+    // A probe gives up by itself, so a client that goes on polling is there in time too.
+    let settled = poll_fn(|cx| poll_until_settled(fleet, client, cx));
+    settled.await.map_err(|reason| format!("upgrade: {reason}"))?;
+    fleet.note_ready(client, due_us);
+    Ok(())
 }
 
 async fn dial(fleet: &Fleet, deadline: Instant) -> io::Result<TcpStream> {
@@ -108,6 +120,20 @@ fn poll_until_joined(
             Some(_) => Poll::Pending,
         },
     }
+}
+
+fn poll_until_settled(
+    fleet: &Fleet,
+    client: u32,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), CloseReason>> {
+    if let Poll::Ready(reason) = poll(fleet, client, cx) {
+        return Poll::Ready(Err(reason));
+    }
+    let state = fleet.state.borrow();
+    let client = state.clients[client as usize].as_deref();
+    let is_upgrading = client.is_some_and(|it| it.connection.session().is_upgrading());
+    if is_upgrading { Poll::Pending } else { Poll::Ready(Ok(())) }
 }
 
 /// Listens until the connection ends.
@@ -202,16 +228,20 @@ impl Fleet {
             join = join.with_auth(auth.as_str());
         }
         let seed = self.brief.options.plan.seed.wrapping_add(u64::from(client));
-        let options = Arc::clone(&self.connecting);
+        let transport = session.transport.of(client);
+        let options = self.connecting.iter().find(|options| options.transport == transport);
+        let options = Arc::clone(options.expect("each transport of the mix has its options"));
+        let dialer = TcpDialer { server: self.brief.address };
         let scratch = self.scratch.clone();
-        let connection = Connection::new(stream, options, [join], seed, now.into_std(), scratch);
+        let connection =
+            Connection::new(stream, &dialer, options, [join], seed, now.into_std(), scratch);
         let talk = Talk { stage: Stage::Connecting, awaited: VecDeque::new() };
         self.state.borrow_mut().clients[client as usize] =
             Some(Box::new(Client { connection, talk, waker: None }));
     }
 
     /// A client has joined: how long each phase took.
-    fn note_phases(&self, client: u32, due_us: u64, dialled: Instant) {
+    fn note_phases(&self, client: u32, dialled: Instant) {
         let now_us = self.now_us();
         let mut state = self.state.borrow_mut();
         let State { clients, books } = &mut *state;
@@ -224,6 +254,25 @@ impl Fleet {
             books.time(Phase::Handshake, stream_us, micros(opened));
             books.time(Phase::Connect, micros(opened), micros(connected));
             books.time(Phase::Join, micros(connected), now_us);
+        }
+    }
+
+    /// A client has joined, and has the transport that it is going to have.
+    fn note_ready(&self, client: u32, due_us: u64) {
+        let now_us = self.now_us();
+        let mut state = self.state.borrow_mut();
+        let State { clients, books } = &mut *state;
+        let Some(Client { connection, .. }) = clients[client as usize].as_deref() else { return };
+        let micros = |at| self.micros(Instant::from_std(at));
+        let phases = connection.session().phases();
+        match (phases.opened_at, phases.upgraded_at) {
+            (Some(opened), Some(upgraded)) => {
+                books.time(Phase::Upgrade, micros(opened), micros(upgraded));
+            }
+            _ if connection.session().options().transport == Transport::PollingThenUpgrade => {
+                books.error("upgrade: no WebSocket came about; the client polls on".to_owned());
+            }
+            _ => {}
         }
         books.time(Phase::Ready, due_us, now_us);
         books.tally.joined += 1;
@@ -253,8 +302,12 @@ impl Fleet {
         let mut state = self.state.borrow_mut();
         let gone = state.clients[client as usize].take();
         let books = &mut state.books;
-        if let Some(Stage::Joining { .. }) = gone.map(|gone| gone.talk.stage) {
-            books.accounting.disconnected(now_us, client, None);
+        match gone.map(|gone| gone.talk.stage) {
+            Some(Stage::Joining { .. }) => books.accounting.disconnected(now_us, client, None),
+            Some(Stage::Joined) => {
+                books.accounting.disconnected(now_us, client, Some(self.room(client)));
+            }
+            Some(Stage::Connecting | Stage::Refused(_)) | None => {}
         }
         books.tally.failed += 1;
         books.error(error);

@@ -31,7 +31,7 @@ use crate::run::{Brief, Command, Event};
 
 /// Connects under way at one time, of all threads. More would only queue in
 /// the server's backlog, and be measured there.
-const CONNECTING_MAX: u32 = 256;
+pub(crate) const CONNECTING_MAX: u32 = 256;
 
 /// Messages sent in one go when the schedule is behind, before whatever has
 /// arrived is read.
@@ -70,8 +70,8 @@ pub(crate) struct Fleet {
     /// A client has joined or failed.
     pub(crate) settled: Notify,
     pub(crate) cycles: Arc<Cycles>,
-    /// What every client tells the server alike.
-    pub(crate) connecting: Arc<parlor::client::Options>,
+    /// What clients of each transport tell the server alike.
+    pub(crate) connecting: Vec<Arc<parlor::client::Options>>,
     pub(crate) namespace: Arc<str>,
     /// What is being read and written, for all clients.
     pub(crate) scratch: Scratch,
@@ -262,7 +262,7 @@ impl Fleet {
             state: RefCell::new(state),
             settled: Notify::new(),
             cycles,
-            connecting: client::options(&brief),
+            connecting: client::options_by_transport(&brief),
             namespace: brief.options.session.namespace.as_str().into(),
             scratch: Scratch::default(),
             brief,

@@ -36,6 +36,7 @@ mod schedule;
 mod summary;
 mod talk;
 mod target;
+mod transport;
 mod verdict;
 
 use std::io::{IsTerminal, Write};

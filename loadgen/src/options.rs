@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::args::Args;
 use crate::schedule::Plan;
 use crate::target::{Target, TargetError};
+use crate::transport::Mix;
 
 /// A client costs a few kilobytes; more than this is a typing error.
 const CLIENTS_MAX: u32 = 1_000_000;
@@ -44,6 +45,8 @@ pub(crate) struct Options {
 /// How each client is set up.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
+    /// How packets travel.
+    pub(crate) transport: Mix,
     /// Path of the Engine.IO endpoint.
     pub(crate) path: String,
     /// Namespace to connect to.
@@ -174,6 +177,7 @@ fn session(args: &Args) -> Result<Session, OptionsError> {
         object.map_err(|_| OptionsError::Auth)?;
     }
     Ok(Session {
+        transport: args.transport.clone(),
         path: args.path.clone(),
         namespace,
         auth: args.auth.clone(),

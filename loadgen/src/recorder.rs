@@ -13,8 +13,10 @@ use serde::Serialize;
 pub(crate) enum Phase {
     /// TCP connection established, from the dial.
     Tcp,
-    /// HTTP upgrade and Engine.IO handshake, from the established connection.
+    /// HTTP upgrade (or first poll) and Engine.IO handshake, from the established connection.
     Handshake,
+    /// WebSocket in the place of long-polling, from the handshake.
+    Upgrade,
     /// Namespace CONNECT answered, from the handshake.
     Connect,
     /// First join acknowledged, from the answered CONNECT.
@@ -39,9 +41,10 @@ pub(crate) enum Phase {
 
 impl Phase {
     /// All phases, in the order of a report.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Tcp,
         Self::Handshake,
+        Self::Upgrade,
         Self::Connect,
         Self::Join,
         Self::Ready,
@@ -59,6 +62,7 @@ impl Phase {
         match self {
             Self::Tcp => "tcp",
             Self::Handshake => "handshake",
+            Self::Upgrade => "upgrade",
             Self::Connect => "connect",
             Self::Join => "join",
             Self::Ready => "ready",

@@ -94,7 +94,7 @@ pub(crate) struct Brief {
 ///
 /// There was no run at all. One that began always yields a report.
 pub(crate) fn run(options: Options) -> Result<Report, RunError> {
-    preflight::check(options.plan.clients)?;
+    preflight::check(options.plan.clients, &options.session.transport)?;
     let embedded = match options.target {
         Some(_) => None,
         None => Some(EmbeddedServer::start(&options.session).map_err(RunError::Embedded)?),

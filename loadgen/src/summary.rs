@@ -28,7 +28,8 @@ fn write_question(report: &Report, out: &mut String) -> fmt::Result {
     let (run, options) = (&report.run, &report.options);
     let server = if run.embedded { " (embedded parlor)" } else { "" };
     let (clients, rooms) = (counted(options.clients), counted(options.rooms));
-    writeln!(out, "{clients} clients in {rooms} rooms at {}{server}", run.url)?;
+    let transport = &options.transport;
+    writeln!(out, "{clients} clients in {rooms} rooms at {}{server}, {transport}", run.url)?;
     writeln!(
         out,
         "{} messages/s for {} s, {}, open loop, {} bytes, seed {}, nonce {}\n",
@@ -82,6 +83,7 @@ const GROUPS: [(&str, &[(Phase, &str)]); 4] = [
         &[
             (Phase::Tcp, "tcp"),
             (Phase::Handshake, "handshake"),
+            (Phase::Upgrade, "upgrade"),
             (Phase::Connect, "connect"),
             (Phase::Join, "join"),
             (Phase::Ready, "all, from schedule"),
@@ -273,7 +275,7 @@ pub(crate) mod tests {
     fn summary_of_a_good_run() {
         let text = render(&Report::new(measured()), false);
         let expected = "\
-1,000 clients in 100 rooms at http://127.0.0.1:3000 (embedded parlor)
+1,000 clients in 100 rooms at http://127.0.0.1:3000 (embedded parlor), websocket
 200 messages/s for 20 s, poisson, open loop, 128 bytes, seed 1, nonce 0badcafe
 
 OK  36,000 deliveries, none lost, duplicated or reordered
@@ -383,6 +385,7 @@ loadgen     0.25 cores while sending, 14.2 MB at most, 1 thread
             body_bytes: 128,
             ack: true,
             seed: 1,
+            transport: "websocket".to_owned(),
             path: "/socket.io/".to_owned(),
             namespace: "/".to_owned(),
             timeout_s: 10.0,

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::plan::{Act, Direction, FaultKind, Latency, Plan, StreamShape};
+use crate::plan::{Act, Direction, FaultKind, Latency, Plan, StreamShape, Transport};
 
 /// A moment without events is never made shorter than this, so that what was
 /// apart by several ticks stays apart.
@@ -107,6 +107,10 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
     });
     for index in 0..plan.clients.len() {
         edit(&|plan| plan.clients[index].rejoins = false);
+        edit(&|plan| plan.clients[index].transport = Transport::WebSocket);
+        if plan.clients[index].transport == Transport::Upgrade {
+            edit(&|plan| plan.clients[index].transport = Transport::Polling);
+        }
     }
 }
 

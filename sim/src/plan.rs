@@ -9,6 +9,8 @@
 //! A plan is JSON on disk; [`Plan::decode`] and [`Plan::encode`] are the only
 //! way in and out, and a decoded plan has been checked.
 
+mod bounds;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +80,11 @@ impl StreamShape {
     /// A stream that is never in the way.
     pub const WIDE: Self =
         Self { read_bytes_max: 1 << 20, buffer_bytes: 1 << 30, bytes_per_ms: 1 << 30 };
+
+    /// What goes through in one millisecond at least.
+    fn least_bytes(self) -> u64 {
+        u64::from(self.buffer_bytes.min(self.bytes_per_ms))
+    }
 }
 
 /// The bounds of a link's latency, one way; what lies between is exponentially distributed.
@@ -137,8 +144,25 @@ pub struct Client {
     pub start_ms: u64,
     /// Whether it joins the rooms it wants again after a reconnect.
     pub rejoins: bool,
+    /// How its packets travel.
+    #[serde(default)]
+    pub transport: Transport,
     /// What it does, in the order of time.
     pub operations: Vec<Operation>,
+}
+
+/// How a client's packets travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// In HTTP requests.
+    Polling,
+    /// In HTTP requests, until a WebSocket has taken over.
+    Upgrade,
+    /// Over a WebSocket: the one that plans have from the time when there was no other.
+    #[default]
+    #[serde(rename = "websocket")]
+    WebSocket,
 }
 
 /// Something a client does at one moment. Without a connection it is skipped,
@@ -417,52 +441,6 @@ impl Plan {
             self.faults.len(),
             self.duration_ms
         )
-    }
-
-    /// The longest a message can take on a healthy link, one way.
-    pub fn latency_max_ms(&self) -> u64 {
-        let exchange_ms =
-            if self.server.shards > 1 { self.server.exchange_delay_max_ms } else { 0 };
-        self.network.latency.max_ms + 2 * self.network.tick_ms + exchange_ms
-    }
-
-    /// From the last fault's end until every client must be back in its rooms: the
-    /// promise `heals`. An attempt under way may have to time out first, both in dialling
-    /// and in being let in; eight one-way trips are dial, upgrade, CONNECT, and join.
-    pub fn heal_ms(&self) -> u64 {
-        self.server.ping_interval_ms
-            + self.server.ping_timeout_ms
-            + 2 * self.reconnect.connect_timeout_ms
-            + self.reconnect.delay_max_ms
-            + 8 * self.latency_max_ms()
-            + self.drain_ms()
-    }
-
-    /// How long a broadcast may take until all members have it: four one-way trips.
-    pub fn settle_ms(&self) -> u64 {
-        4 * self.latency_max_ms() + self.drain_ms()
-    }
-
-    /// How long one stream takes for every message of the plan, with its envelope.
-    fn drain_ms(&self) -> u64 {
-        const ENVELOPE_BYTES: u64 = 400;
-        let operations = self.clients.iter().flat_map(|client| &client.operations);
-        let bytes: u64 = operations
-            .map(|operation| match operation.act {
-                Act::Message { bytes, attachments, .. } => {
-                    ENVELOPE_BYTES + u64::from(bytes) * (1 + u64::from(attachments))
-                }
-                Act::Disconnect
-                | Act::Drop
-                | Act::Echo
-                | Act::Join { .. }
-                | Act::Leave { .. }
-                | Act::Reconnect
-                | Act::Switch { .. } => ENVELOPE_BYTES,
-            })
-            .sum();
-        let StreamShape { buffer_bytes, bytes_per_ms, .. } = self.network.stream;
-        bytes / u64::from(buffer_bytes.min(bytes_per_ms))
     }
 }
 

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlor::client::{
-    Backoff, BackoffOptions, CloseReason, Connection, Event, Join, Options, Outgoing, Random,
-    Scratch,
+    Backoff, BackoffOptions, CloseReason, Connection, Event, HttpError, Join, Options, Outgoing,
+    Random, Scratch, Transport,
 };
 use parlor::net::Dialer;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::actor::{Actor, Ask, Emit};
 use crate::net::SimNet;
-use crate::plan::{Act, Client, Plan};
+use crate::plan::{self, Act, Client, Plan};
 use crate::world::Quiet;
 
 const NAMESPACE: &str = "/";
@@ -51,8 +51,15 @@ pub(crate) async fn run_client<N: SimNet>(
         max: ms(plan.reconnect.delay_max_ms),
         ..BackoffOptions::default()
     };
-    let options =
-        Options { connect_timeout: ms(plan.reconnect.connect_timeout_ms), ..Options::default() };
+    let options = Options {
+        connect_timeout: ms(plan.reconnect.connect_timeout_ms),
+        transport: match client.transport {
+            plan::Transport::Polling => Transport::Polling,
+            plan::Transport::Upgrade => Transport::PollingThenUpgrade,
+            plan::Transport::WebSocket => Transport::WebSocket,
+        },
+        ..Options::default()
+    };
     let mut player = Player {
         actor,
         cues,
@@ -61,6 +68,7 @@ pub(crate) async fn run_client<N: SimNet>(
         options: Arc::new(options),
         scratch: Scratch::default(),
         dialer: N::dialer(plan.network.stream),
+        has_faults: !plan.faults.is_empty(),
     };
     player.wait_until(zero + ms(client.start_ms)).await;
     player.run().await
@@ -75,6 +83,8 @@ struct Player<D> {
     options: Arc<Options>,
     scratch: Scratch,
     dialer: D,
+    /// Whether the plan lets anything go wrong.
+    has_faults: bool,
 }
 
 /// How a connection came to its end.
@@ -108,6 +118,7 @@ impl<D: Dialer> Player<D> {
     async fn converse(&mut self, stream: D::Io) {
         let mut connection = Connection::new(
             stream,
+            &self.dialer,
             Arc::clone(&self.options),
             [Join::new(NAMESPACE)],
             self.random.next_u64(),
@@ -141,7 +152,7 @@ impl<D: Dialer> Player<D> {
         };
         match end {
             End::Broken(reason) => {
-                if is_expulsion(&reason) {
+                if self.is_expulsion(&reason) {
                     self.actor.handle_expulsion(&reason.to_string());
                 }
                 self.actor.handle_end(&reason.to_string());
@@ -152,6 +163,39 @@ impl<D: Dialer> Player<D> {
                 connection.send(Instant::now().into_std(), |outgoing| outgoing.close());
                 tokio::task::spawn_local(async move { connection.run(&mut |_, _| {}).await });
             }
+        }
+    }
+
+    /// Whether only a server can be the cause of this end: the network loses, delays and
+    /// closes, but it neither damages nor refuses, and our clients keep to the protocol.
+    ///
+    /// A server that has given up on a client says so to its next request, whoever's
+    /// fault it was: that tells nothing if the network had faults.
+    fn is_expulsion(&self, reason: &CloseReason) -> bool {
+        /// RFC 6455, section 7.4.1: a purpose fulfilled, and an endpoint going away.
+        const INNOCENT: [u16; 2] = [1000, 1001];
+        let polls = self.options.transport != Transport::WebSocket;
+        match reason {
+            CloseReason::WebSocketClosed(code) => code.is_none_or(|code| !INNOCENT.contains(&code)),
+            CloseReason::EngineClosed | CloseReason::Http(HttpError::Status(_)) if polls => {
+                !self.has_faults
+            }
+            CloseReason::EngineClosed
+            | CloseReason::Handshake(_)
+            | CloseReason::Http(_)
+            | CloseReason::Protocol(_)
+            | CloseReason::Refused
+            | CloseReason::ServerDisconnected => true,
+            CloseReason::BacklogFull { .. }
+            | CloseReason::Client
+            | CloseReason::ConnectTimeout
+            | CloseReason::Dial(_)
+            | CloseReason::DialTimeout
+            | CloseReason::Dropped
+            | CloseReason::Eof
+            | CloseReason::Io(_)
+            | CloseReason::PingTimeout
+            | _ => false,
         }
     }
 
@@ -199,31 +243,6 @@ impl<D: Dialer> Player<D> {
             let said = self.perform(cue);
             debug_assert!(said.is_empty(), "nothing is said without a connection");
         }
-    }
-}
-
-/// Whether only a server can be the cause of this end: the network loses, delays and
-/// closes, but it neither damages nor refuses, and our clients keep to the protocol.
-fn is_expulsion(reason: &CloseReason) -> bool {
-    /// RFC 6455, section 7.4.1: a purpose fulfilled, and an endpoint going away.
-    const INNOCENT: [u16; 2] = [1000, 1001];
-    match reason {
-        CloseReason::WebSocketClosed(code) => code.is_none_or(|code| !INNOCENT.contains(&code)),
-        CloseReason::EngineClosed
-        | CloseReason::Handshake(_)
-        | CloseReason::Protocol(_)
-        | CloseReason::Refused
-        | CloseReason::ServerDisconnected => true,
-        CloseReason::BacklogFull { .. }
-        | CloseReason::Client
-        | CloseReason::ConnectTimeout
-        | CloseReason::Dial(_)
-        | CloseReason::DialTimeout
-        | CloseReason::Dropped
-        | CloseReason::Eof
-        | CloseReason::Io(_)
-        | CloseReason::PingTimeout
-        | _ => false,
     }
 }
 

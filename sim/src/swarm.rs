@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::dice::Dice;
 use crate::plan::{
     Act, Client, Direction, Fault, FaultKind, Latency, Network, Operation, Plan, Reconnect, Server,
-    StreamShape, VERSION,
+    StreamShape, Transport, VERSION,
 };
 
 /// How big plans are and whether anything goes wrong in them.
@@ -64,18 +64,25 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
         profile.clients as u64
     };
     let ids: Vec<u32> = (0..u32::try_from(count).expect("few clients")).collect();
-    let clients = ids
+    let mut clients: Vec<Client> = ids
         .iter()
         .map(|&id| client(&mut dice, id, profile.operations, duration_ms, rooms.len(), &taste))
         .collect();
     let faults =
         if profile.faults { faults(&mut dice, duration_ms, &ids, &server) } else { Vec::new() };
-    let reconnect = Reconnect {
+    let mut reconnect = Reconnect {
         connect_timeout_ms: dice.between(150, 500),
         delay_min_ms: dice.between(5, 50),
         delay_max_ms: dice.between(50, 300),
     };
     shards(&mut dice, &mut server);
+    transports(&mut dice, &mut clients);
+    if clients.iter().any(|client| client.transport != Transport::WebSocket) {
+        // Every packet has more trips to make.
+        server.ping_timeout_ms += 400;
+        server.connect_timeout_ms += 600;
+        reconnect.connect_timeout_ms += 600;
+    }
     Plan {
         version: VERSION,
         origin: Some(seed),
@@ -128,6 +135,21 @@ fn server(dice: &mut Dice) -> Server {
 fn shards(dice: &mut Dice, server: &mut Server) {
     server.shards = dice.pick(&[1, 1, 1, 2, 2, 3]);
     server.exchange_delay_max_ms = dice.pick(&[0, 2, 10, 40]);
+}
+
+/// In half of the plans all have a WebSocket, else each client has what it has.
+fn transports(dice: &mut Dice, clients: &mut [Client]) {
+    if dice.chance(50) {
+        return;
+    }
+    for client in clients {
+        client.transport = dice.pick(&[
+            Transport::Polling,
+            Transport::Upgrade,
+            Transport::Upgrade,
+            Transport::WebSocket,
+        ]);
+    }
 }
 
 fn rooms(dice: &mut Dice) -> Vec<String> {
@@ -183,7 +205,8 @@ fn client(
             Operation { at_ms, act }
         })
         .collect();
-    Client { id, start_ms, rejoins: course.rejoins, operations }
+    let transport = Transport::WebSocket;
+    Client { id, start_ms, rejoins: course.rejoins, transport, operations }
 }
 
 /// When a client acts: all over the plan, or in a few volleys, so that one act
@@ -370,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_hundred_seeds_reach_every_act_and_every_fault() {
+    fn a_few_hundred_seeds_reach_every_act_fault_and_transport() {
         let plans: Vec<Plan> = (0..300).map(|seed| generate(seed, &Profile::default())).collect();
         let operations =
             plans.iter().flat_map(|plan| &plan.clients).flat_map(|client| &client.operations);
@@ -382,6 +405,10 @@ mod tests {
             faults.map(|fault| first_word(&format!("{:?}", fault.kind))).collect();
         assert_eq!(kinds.len(), 5, "{kinds:?}");
         assert!(plans.iter().any(|plan| plan.faults.is_empty()), "some seeds have no faults");
+        let clients = plans.iter().flat_map(|plan| &plan.clients);
+        let transports: BTreeSet<String> =
+            clients.map(|client| format!("{:?}", client.transport)).collect();
+        assert_eq!(transports.len(), 3, "{transports:?}");
     }
 
     fn first_word(text: &str) -> String {

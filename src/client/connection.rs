@@ -10,6 +10,9 @@
 //!    |                            v           v
 //!    +--- backlog, if it would block <--- shared buffer
 //! ```
+//!
+//! A session that polls has its streams in [`Ports`], until the one of its WebSocket is
+//! left.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -20,18 +23,20 @@ use std::time::Instant;
 use tokio::io::ReadBuf;
 use tokio::time::{self, Sleep};
 
-use crate::net::Stream;
+use crate::net::{Dialer, Stream};
 
+use super::polling::Port;
+use super::ports::Ports;
 use super::{CloseReason, Handler, Join, Options, Outgoing, Scratch, Session};
 
 /// How many reads one poll may do, so that a server that never stops cannot keep the
 /// thread to itself.
 const READS_MAX: usize = 16;
 
-/// A stream, its session, and the bytes that the stream has not taken yet.
+/// A session, its streams, and the bytes that they have not taken yet.
 #[derive(Debug)]
 pub struct Connection<S> {
-    stream: S,
+    link: Link<S>,
     session: Session,
     scratch: Scratch,
     /// Only while the stream would block.
@@ -44,6 +49,13 @@ pub struct Connection<S> {
     parked: Option<Waker>,
 }
 
+/// What a session goes over.
+#[derive(Debug)]
+enum Link<S> {
+    Polling(Box<Ports<S>>),
+    WebSocket(S),
+}
+
 /// Bytes for the stream; never empty.
 #[derive(Debug)]
 struct Backlog {
@@ -53,13 +65,14 @@ struct Backlog {
 
 impl<S: Stream> Connection<S> {
     /// Begins a session on a stream that was just opened. Nothing is sent before the
-    /// first poll.
+    /// first poll. If the session polls, it opens more streams by `dialer`.
     ///
     /// # Panics
     ///
     /// As [`Session::new`].
     pub fn new(
         stream: S,
+        dialer: &impl Dialer<Io = S>,
         options: Arc<Options>,
         joins: impl IntoIterator<Item = Join>,
         seed: u64,
@@ -68,8 +81,12 @@ impl<S: Stream> Connection<S> {
     ) -> Self {
         let mut bytes = Vec::new();
         let session = Session::new(options, joins, seed, now, &mut bytes);
-        let backlog = Some(Box::new(Backlog { bytes, written: 0 }));
-        Self { stream, session, scratch, backlog, is_flushed: true, sleep: None, parked: None }
+        let link = match session.polling {
+            Some(_) => Link::Polling(Box::new(Ports::new(stream, dialer))),
+            None => Link::WebSocket(stream),
+        };
+        let backlog = Backlog::of(bytes);
+        Self { link, session, scratch, backlog, is_flushed: true, sleep: None, parked: None }
     }
 
     /// Handles what has arrived and what is due, and writes what waits. Ready once the
@@ -90,7 +107,11 @@ impl<S: Stream> Connection<S> {
     ) -> Poll<CloseReason> {
         self.park(cx.waker());
         self.write_backlog(cx);
-        if self.read(cx, now, handler) {
+        let is_drained = match &self.link {
+            Link::Polling(_) => self.read_ports(cx, now, handler),
+            Link::WebSocket(_) => self.read(cx, now, handler),
+        };
+        if is_drained {
             self.expire(cx, now);
         } else {
             cx.waker().wake_by_ref();
@@ -123,8 +144,16 @@ impl<S: Stream> Connection<S> {
         let deadline = self.session.deadline();
         let mut out = self.scratch.take_write();
         let said = say(&mut self.session.outgoing(now, &mut out));
-        self.write(&mut cx, &out);
-        self.flush(&mut cx);
+        match &mut self.link {
+            Link::Polling(ports) => {
+                self.session.queue(&out, now);
+                ports.drive(&mut self.session, &mut cx, now);
+            }
+            Link::WebSocket(_) => {
+                self.write(&mut cx, &out);
+                self.flush(&mut cx);
+            }
+        }
         self.scratch.return_write(out);
         if self.session.deadline() != deadline {
             // The end, or a timeout that the task does not know of.
@@ -138,9 +167,11 @@ impl<S: Stream> Connection<S> {
         &self.session
     }
 
-    /// How many bytes wait for the stream to take them.
+    /// How many bytes wait for a stream to take them.
     pub fn backlog_bytes(&self) -> usize {
+        let polling = self.session.polling.as_ref();
         self.backlog.as_ref().map_or(0, |backlog| backlog.bytes.len() - backlog.written)
+            + polling.map_or(0, |polling| polling.backlog_bytes())
     }
 
     fn park(&mut self, waker: &Waker) {
@@ -155,8 +186,9 @@ impl<S: Stream> Connection<S> {
         let mut out = self.scratch.take_write();
         let mut is_drained = false;
         for _ in 0..READS_MAX {
+            let Link::WebSocket(stream) = &mut self.link else { break };
             let mut read = ReadBuf::new(&mut buffer);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
+            match Pin::new(stream).poll_read(cx, &mut read) {
                 Poll::Ready(Ok(())) if read.filled().is_empty() => {
                     self.session.handle_end(CloseReason::Eof);
                 }
@@ -180,6 +212,59 @@ impl<S: Stream> Connection<S> {
         is_drained
     }
 
+    /// [`read`](Self::read), while the session polls.
+    fn read_ports(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        handler: &mut Handler<'_>,
+    ) -> bool {
+        let mut buffer = self.scratch.take_read();
+        let mut is_drained = false;
+        for _ in 0..READS_MAX {
+            let Link::Polling(ports) = &mut self.link else { break };
+            ports.drive(&mut self.session, cx, now);
+            is_drained = true;
+            for port in Port::ALL {
+                let Link::Polling(ports) = &mut self.link else { break };
+                let mut read = ReadBuf::new(&mut buffer);
+                let Poll::Ready(result) = ports.poll_read(port, cx, &mut read) else { continue };
+                is_drained = false;
+                let lost = match result {
+                    Ok(()) if read.filled().is_empty() => CloseReason::Eof,
+                    Ok(()) => {
+                        let first = self.session.handle_port(port, read.filled(), now, handler);
+                        if let Some(first) = first {
+                            self.go_over(first);
+                        }
+                        continue;
+                    }
+                    Err(error) => CloseReason::Io(error.kind()),
+                };
+                self.session.lose_port(port, lost, now);
+            }
+            is_drained |= self.session.closed().is_some();
+            if is_drained {
+                break;
+            }
+        }
+        self.scratch.return_read(buffer);
+        is_drained
+    }
+
+    /// The probe's stream is the session's from here on, and takes these bytes first.
+    fn go_over(&mut self, first: Vec<u8>) {
+        let Link::Polling(ports) = &mut self.link else { return };
+        match ports.take_probe() {
+            Some(stream) => {
+                self.link = Link::WebSocket(stream);
+                self.backlog = Backlog::of(first);
+            }
+            // It would have to be lost between being read and being gone over to.
+            None => self.session.handle_end(CloseReason::Eof),
+        }
+    }
+
     /// Does what is due, or sees to it that the task is woken when it is.
     fn expire(&mut self, cx: &mut Context<'_>, now: Instant) {
         let Some(deadline) = self.session.deadline() else { return };
@@ -188,6 +273,10 @@ impl<S: Stream> Connection<S> {
             self.session.handle_timeout(now, &mut out);
             self.write(cx, &out);
             self.scratch.return_write(out);
+            if self.session.closed().is_none() {
+                // That was not all there is to wait for.
+                cx.waker().wake_by_ref();
+            }
             return;
         }
         let deadline = time::Instant::from_std(deadline);
@@ -221,8 +310,10 @@ impl<S: Stream> Connection<S> {
             self.backlog = None;
             self.session.handle_end(CloseReason::BacklogFull { bytes_max });
         } else {
-            let empty = || Box::new(Backlog { bytes: Vec::new(), written: 0 });
-            self.backlog.get_or_insert_with(empty).append(rest);
+            match &mut self.backlog {
+                Some(backlog) => backlog.append(rest),
+                None => self.backlog = Backlog::of(rest.to_vec()),
+            }
         }
     }
 
@@ -236,9 +327,10 @@ impl<S: Stream> Connection<S> {
 
     /// Writes until the stream would block, and says how far that went.
     fn write_some(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
+        let Link::WebSocket(stream) = &mut self.link else { return 0 };
         let mut written = 0;
         while written < bytes.len() {
-            match Pin::new(&mut self.stream).poll_write(cx, &bytes[written..]) {
+            match Pin::new(&mut *stream).poll_write(cx, &bytes[written..]) {
                 Poll::Ready(Ok(0)) => {
                     self.session.handle_end(CloseReason::Io(std::io::ErrorKind::WriteZero));
                     return bytes.len();
@@ -262,7 +354,8 @@ impl<S: Stream> Connection<S> {
         if self.is_flushed {
             return;
         }
-        match Pin::new(&mut self.stream).poll_flush(cx) {
+        let Link::WebSocket(stream) = &mut self.link else { return };
+        match Pin::new(stream).poll_flush(cx) {
             Poll::Ready(Ok(())) => self.is_flushed = true,
             Poll::Ready(Err(error)) => self.session.handle_end(CloseReason::Io(error.kind())),
             Poll::Pending => {}
@@ -271,6 +364,11 @@ impl<S: Stream> Connection<S> {
 }
 
 impl Backlog {
+    /// Bytes of which nothing is written yet; none without bytes.
+    fn of(bytes: Vec<u8>) -> Option<Box<Self>> {
+        (!bytes.is_empty()).then(|| Box::new(Self { bytes, written: 0 }))
+    }
+
     /// Written bytes give way once they are the larger part: the buffer is then at
     /// most twice what waits, and no byte is moved more than once on average.
     fn append(&mut self, bytes: &[u8]) {

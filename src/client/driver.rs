@@ -153,6 +153,7 @@ impl<D: Dialer> Client<D> {
         }
         let connection = Connection::new(
             stream,
+            &self.dialer,
             Arc::clone(&self.session),
             wanted,
             self.random.next_u64(),

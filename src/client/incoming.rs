@@ -227,6 +227,13 @@ impl Core {
         match self.state {
             State::Closed(_) | State::Closing(_) => {}
             State::Upgrading(_) => self.end(reason),
+            // There is nobody yet to say it to.
+            State::Opening if self.is_polling => self.end(reason),
+            State::Open { .. } if self.is_polling => {
+                self.frame(Opcode::Text, &[b"1"], out);
+                let until = now + self.options.close_timeout;
+                self.state = State::Closing(Box::new((reason, until)));
+            }
             State::Open { .. } | State::Opening => {
                 encode_close(CloseReason::Client.close_code(), Some(self.random.next_mask()), out);
                 let until = now + self.options.close_timeout;
@@ -237,7 +244,8 @@ impl Core {
 
     /// Ends the session at once; where there is a WebSocket, with a close frame.
     pub(super) fn fail(&mut self, reason: CloseReason, out: &mut Vec<u8>) {
-        if matches!(self.state, State::Open { .. } | State::Opening) {
+        let is_websocket = !self.is_polling;
+        if is_websocket && matches!(self.state, State::Open { .. } | State::Opening) {
             encode_close(reason.close_code(), Some(self.random.next_mask()), out);
         }
         self.end(reason);

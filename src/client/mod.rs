@@ -1,18 +1,19 @@
-//! A Socket.IO client over WebSocket: the simulation and `loadgen` both speak
-//! through it.
+//! A Socket.IO client: the simulation and `loadgen` both speak through it.
 //!
 //! ```text
 //! Client       dials, backs off, dials again; commands by a Handle     (driver)
 //!     |
-//! Connection   one stream, one session, the bytes not yet written      (driver)
+//! Connection   one session, its streams, the bytes not yet written     (driver)
 //!     |
 //! Session      bytes and `now` in; bytes and events out                (pure)
+//!     |
+//! Polling      while it polls: requests, answers, the WebSocket's probe (pure)
 //! ```
 //!
 //! It is not a port of the JavaScript client: nothing is buffered while there is
-//! no connection, no state is recovered, and long polling is not spoken. It does
-//! keep that client's manners where a server can see them: what is sent when, what
-//! ends a connection, and how long to wait before the next one.
+//! no connection, and no state is recovered. It does keep that client's manners where
+//! a server can see them: what is sent when, what ends a connection, and how long to
+//! wait before the next one.
 //!
 //! # Guarantees
 //!
@@ -21,7 +22,8 @@
 //!   reason that has a name.
 //! * How the bytes are cut into reads changes no event.
 //! * The same seed, the same bytes and the same times give the same bytes back.
-//! * An idle connection holds no buffer.
+//! * An idle connection holds no buffer, unless it polls: once a WebSocket has taken
+//!   over, it costs what one costs that began with a WebSocket.
 //!
 //! # Spec
 //!
@@ -31,20 +33,25 @@ mod backoff;
 mod connection;
 mod driver;
 mod handle;
+mod http;
 mod incoming;
 mod namespace;
 mod options;
 mod outgoing;
+mod polling;
+mod ports;
 mod random;
 mod reason;
 mod scratch;
 mod session;
+mod transports;
 
 pub use backoff::{Backoff, BackoffOptions};
 pub use connection::Connection;
 pub use driver::{Client, ClientOptions, Notice, NoticeHandler};
 pub use handle::{ACKS_MAX, AckError, COMMANDS_MAX, CommandError, Handle, PendingAck};
-pub use options::{Join, Options};
+pub use http::HttpError;
+pub use options::{Join, Options, Transport};
 pub use outgoing::{NotConnected, Outgoing, args};
 pub use random::Random;
 pub use reason::{CloseReason, ProtocolError};

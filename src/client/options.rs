@@ -5,6 +5,21 @@ use std::time::Duration;
 
 use crate::socketio::Limits;
 
+/// How a client's packets travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// In HTTP requests and their answers.
+    Polling,
+    /// In HTTP requests, until a WebSocket beside them has taken over: what stock clients
+    /// do unless they are told otherwise. If there can be no WebSocket, it stays polling.
+    PollingThenUpgrade,
+    /// Over a WebSocket from the first packet on: one stream and the fewest round trips.
+    /// The default here, where a program knows its server; polling is for browsers
+    /// behind proxies that they do not know.
+    #[default]
+    WebSocket,
+}
+
 /// What all connections of a client have in common, and those of many clients.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -12,7 +27,9 @@ pub struct Options {
     pub host: String,
     /// The path of the server's Socket.IO endpoint, with a slash at both ends.
     pub path: String,
-    /// More headers for the handshake.
+    /// How packets travel.
+    pub transport: Transport,
+    /// More headers for the handshake, and for all requests of one that polls.
     pub headers: Vec<(String, String)>,
     /// From a stream (for a namespace joined later: from its CONNECT) to the
     /// server's answer to CONNECT.
@@ -23,6 +40,8 @@ pub struct Options {
     pub limits: Limits,
     /// The most bytes that may wait for a stream that does not take them.
     pub backlog_bytes_max: usize,
+    /// The most bytes in the server's answer to one HTTP request.
+    pub answer_bytes_max: usize,
 }
 
 impl Default for Options {
@@ -30,11 +49,13 @@ impl Default for Options {
         Self {
             host: "localhost".to_owned(),
             path: "/socket.io/".to_owned(),
+            transport: Transport::default(),
             headers: Vec::new(),
             connect_timeout: Duration::from_secs(20),
             close_timeout: Duration::from_secs(5),
             limits: Limits::default(),
             backlog_bytes_max: 1024 * 1024,
+            answer_bytes_max: 16 * 1024 * 1024,
         }
     }
 }

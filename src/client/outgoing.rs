@@ -194,7 +194,8 @@ impl Core {
     }
 
     pub(super) fn frame(&mut self, opcode: Opcode, parts: &[&[u8]], out: &mut Vec<u8>) {
-        encode(opcode, parts, Some(self.random.next_mask()), out);
+        let mask = (!self.is_polling).then(|| self.random.next_mask());
+        encode(opcode, parts, mask, out);
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::io;
 
+use crate::engineio::payload::PayloadError;
 use crate::websocket::{FrameError, HandshakeError, close_code};
 use crate::{engineio, socketio};
+
+use super::HttpError;
 
 /// Why a connection ended, or an attempt at one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +42,10 @@ pub enum CloseReason {
     /// The server did not let us in.
     #[error("handshake: {0}")]
     Handshake(HandshakeError),
+    /// A poll or a POST was not answered as it is to be: mostly the server knows the
+    /// session no more.
+    #[error("polling: {0}")]
+    Http(HttpError),
     /// The stream failed.
     #[error("stream failed: {0}")]
     Io(io::ErrorKind),
@@ -83,6 +90,12 @@ impl CloseReason {
     }
 }
 
+impl From<HttpError> for CloseReason {
+    fn from(error: HttpError) -> Self {
+        Self::Http(error)
+    }
+}
+
 impl From<ProtocolError> for CloseReason {
     fn from(error: ProtocolError) -> Self {
         Self::Protocol(Box::new(error))
@@ -122,6 +135,9 @@ pub enum ProtocolError {
     /// Not a Socket.IO packet.
     #[error(transparent)]
     Packet(#[from] socketio::DecodeError),
+    /// Not a payload of packets.
+    #[error("payload: {0}")]
+    Payload(#[from] PayloadError),
     /// A packet for a namespace that we never asked for.
     #[error("packet for the namespace {0:?}, which was not asked for")]
     UnknownNamespace(String),
@@ -148,6 +164,7 @@ impl ProtocolError {
             | Self::NotOpen
             | Self::OpenTwice
             | Self::Packet(_)
+            | Self::Payload(_)
             | Self::UnknownNamespace(_)
             | Self::WrongDirection => close_code::PROTOCOL_ERROR,
         }

@@ -2,7 +2,8 @@
 //!
 //! This is the protocol and nothing else: no socket, no clock, no randomness but a
 //! seed. Bytes and the time come in; bytes to send and events go out. What the
-//! handler of an event says goes into the same bytes, in the order said.
+//! handler of an event says goes into the same bytes, in the order said. What is
+//! particular to long-polling is in [`polling`](super::polling).
 //!
 //! ```text
 //!            HTTP 101          open packet
@@ -12,6 +13,8 @@
 //!     +-------------------+-----------------+--------------+-----------------+
 //!                      errors, timeouts, the end of the stream
 //! ```
+//!
+//! Long-polling begins with Opening.
 //!
 //! # Spec
 //!
@@ -25,7 +28,8 @@ use crate::socketio::{self, Args};
 use crate::websocket::{self, Role, decode_accept, encode_request};
 
 use super::namespace::{Connecting, Membership, Namespace};
-use super::{CloseReason, Join, Options, Outgoing, ProtocolError, Random};
+use super::polling::{Polling, Port};
+use super::{CloseReason, Join, Options, Outgoing, ProtocolError, Random, Transport};
 
 /// Something that a server said, or what it means.
 #[derive(Debug)]
@@ -92,13 +96,17 @@ pub struct Phases {
     pub opened_at: Option<Instant>,
     /// CONNECT was answered for all namespaces asked for until then.
     pub connected_at: Option<Instant>,
+    /// A WebSocket took over from long-polling.
+    pub upgraded_at: Option<Instant>,
 }
 
-/// One connection, without its stream.
+/// One connection, without its streams.
 #[derive(Debug)]
 pub struct Session {
     frames: websocket::Decoder,
-    core: Core,
+    /// Only while the session polls.
+    pub(super) polling: Option<Box<Polling>>,
+    pub(super) core: Core,
 }
 
 /// All of a session but its frames, which may lend a message while it is handled.
@@ -107,6 +115,8 @@ pub(super) struct Core {
     pub(super) options: Arc<Options>,
     pub(super) random: Random,
     pub(super) state: State,
+    /// Whether frames are for the queue, and have no mask; else they are for a WebSocket.
+    pub(super) is_polling: bool,
     pub(super) namespaces: Vec<Namespace>,
     pub(super) ack_next: u64,
     pub(super) packets: socketio::Decoder,
@@ -137,9 +147,10 @@ pub(super) struct Turn<'t> {
 }
 
 impl Session {
-    /// Begins a session on a new stream, and joins these namespaces once it is open.
+    /// Begins a session on a new stream, and joins these namespaces once it is open. A
+    /// session that polls appends nothing to `out`: its ports do.
     ///
-    /// The key of the handshake and all masks follow from `seed`.
+    /// The keys of handshakes and all masks follow from `seed`.
     ///
     /// # Panics
     ///
@@ -151,10 +162,6 @@ impl Session {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Self {
-        let mut random = Random::new(seed);
-        let key = random.next_key();
-        let target = format!("{}?EIO=4&transport=websocket", options.path);
-        encode_request(&options.host, &target, key, &options.headers, out);
         let until = now + options.connect_timeout;
         let namespaces = joins.into_iter().map(|join| Namespace {
             name: join.namespace,
@@ -162,15 +169,35 @@ impl Session {
         });
         let mut namespaces: Vec<_> = namespaces.collect();
         namespaces.shrink_to_fit();
-        let state = State::Upgrading(Box::new(Upgrading { key, head: Vec::new() }));
-        let phases = Phases { stream_at: now, opened_at: None, connected_at: None };
-        let packets = socketio::Decoder::new();
-        let core = Core { options, random, state, namespaces, ack_next: 0, packets, phases };
-        Self { frames: websocket::Decoder::new(Role::Client), core }
+        let mut core = Core {
+            options,
+            random: Random::new(seed),
+            state: State::Opening,
+            is_polling: true,
+            namespaces,
+            ack_next: 0,
+            packets: socketio::Decoder::new(),
+            phases: Phases {
+                stream_at: now,
+                opened_at: None,
+                connected_at: None,
+                upgraded_at: None,
+            },
+        };
+        let polling = match core.options.transport {
+            Transport::Polling | Transport::PollingThenUpgrade => {
+                Some(Box::new(Polling::new(&core)))
+            }
+            Transport::WebSocket => {
+                core.begin_websocket(out);
+                None
+            }
+        };
+        Self { frames: websocket::Decoder::new(Role::Client), polling, core }
     }
 
-    /// Takes bytes of the server, which may be changed in place, and appends what is to
-    /// be sent to `out`.
+    /// Takes bytes of the server's WebSocket, which may be changed in place, and appends
+    /// what is to be sent to `out`.
     pub fn handle_bytes(
         &mut self,
         input: &mut [u8],
@@ -191,6 +218,52 @@ impl Session {
         }
     }
 
+    /// Takes bytes that came to a port while the session polls. Once the probe is the
+    /// transport, returns what goes to its stream first.
+    pub(super) fn handle_port(
+        &mut self,
+        port: Port,
+        input: &[u8],
+        now: Instant,
+        handler: &mut Handler<'_>,
+    ) -> Option<Vec<u8>> {
+        let mut polling = self.polling.take()?;
+        let (core, mut out) = (&mut self.core, Vec::new());
+        let mut turn = Turn { now, out: &mut out, handler };
+        let taken = match port {
+            Port::Get => polling.take_get(input, core, &mut turn),
+            Port::Post => polling.take_post(input, core, now),
+            Port::Probe => {
+                polling.take_probe(input, core, now);
+                Ok(())
+            }
+        };
+        if let Err(reason) = taken {
+            core.end(reason);
+        }
+        if !polling.is_upgraded() {
+            self.polling = Some(polling);
+            return None;
+        }
+        let (frames, first) = polling.into_websocket();
+        self.frames = frames;
+        Some(first)
+    }
+
+    /// The stream of a port could not be opened, or is no more.
+    pub(super) fn lose_port(&mut self, port: Port, reason: CloseReason, now: Instant) {
+        if let Some(polling) = &mut self.polling {
+            polling.lose(port, reason, &mut self.core, now);
+        }
+    }
+
+    /// Queues what was said while the session polls.
+    pub(super) fn queue(&mut self, bytes: &[u8], now: Instant) {
+        if let Some(polling) = &mut self.polling {
+            polling.push(bytes, &mut self.core, now);
+        }
+    }
+
     /// The stream is no more, for this reason.
     pub fn handle_end(&mut self, reason: CloseReason) {
         self.core.end(reason);
@@ -198,6 +271,9 @@ impl Session {
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Vec<u8>) {
+        if let Some(polling) = &mut self.polling {
+            polling.handle_timeout(&mut self.core, now);
+        }
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return;
         }
@@ -225,7 +301,8 @@ impl Session {
                         Membership::Connecting(connecting) => Some(connecting.until),
                         Membership::Connected | Membership::Leaving | Membership::Left => None,
                     });
-                untils.chain([*dead_at]).min()
+                let probe = self.polling.as_ref().and_then(|polling| polling.deadline());
+                untils.chain(probe).chain([*dead_at]).min()
             }
             State::Closing(closing) => Some(closing.1),
             State::Closed(_) => None,
@@ -244,6 +321,11 @@ impl Session {
             State::Closed(reason) => Some(reason),
             State::Closing(_) | State::Open { .. } | State::Opening | State::Upgrading(_) => None,
         }
+    }
+
+    /// Whether it is still open which transport the session is going to have.
+    pub fn is_upgrading(&self) -> bool {
+        self.polling.as_ref().is_some_and(|polling| polling.is_upgrading())
     }
 
     /// When the phases of connecting were over.
@@ -289,6 +371,17 @@ impl Session {
                 return Ok(());
             }
         }
+    }
+}
+
+impl Core {
+    fn begin_websocket(&mut self, out: &mut Vec<u8>) {
+        let key = self.random.next_key();
+        let options = &self.options;
+        let target = format!("{}?EIO=4&transport=websocket", options.path);
+        encode_request(&options.host, &target, key, &options.headers, out);
+        self.is_polling = false;
+        self.state = State::Upgrading(Box::new(Upgrading { key, head: Vec::new() }));
     }
 }
 

@@ -189,16 +189,15 @@ impl Outbox {
         Run { bytes: scratch, noted }
     }
 
-    /// Forgets what a connection that has gone had pending: its place will be somebody else's.
+    /// Forgets what a connection that has gone had pending: its place will be somebody
+    /// else's, or is already.
     pub fn forget(&mut self, conn: ConnId) {
-        if let Some(pending) = self.pending.get_mut(conn.index as usize) {
-            *pending = EMPTY;
-        }
-        // Its successor must become dirty anew to be written to.
-        for dirty in &mut self.dirty[self.taken..] {
-            if dirty.index == conn.index {
-                *dirty = ConnId { index: NONE, generation: 0 };
-            }
+        let mut dirty = self.dirty[self.taken..].iter_mut();
+        // Without an entry of its own, what is pending in its place is a successor's.
+        if let Some(dirty) = dirty.find(|dirty| **dirty == conn) {
+            // The successor must become dirty anew to be written to.
+            *dirty = ConnId { index: NONE, generation: 0 };
+            self.pending[conn.index as usize] = EMPTY;
         }
     }
 
@@ -354,5 +353,15 @@ mod tests {
         outbox.take(conn(1), &mut scratch).for_each_packet(|_, _| count += 1);
         outbox.take(conn(3), &mut scratch).for_each_packet(|_, _| count += 1);
         assert_eq!(count, 5);
+    }
+
+    /// A stream that carries HTTP requests has given its place away long before it ends.
+    #[test]
+    fn who_goes_late_takes_nothing_of_a_successor_along() {
+        let mut outbox = Outbox::default();
+        let successor = ConnId { index: 0, generation: 99 };
+        outbox.push(b"hello", &[successor], Loss::Never);
+        outbox.forget(conn(0));
+        assert_eq!(drain(&mut outbox), [(0, "hello".to_owned())]);
     }
 }

@@ -8,12 +8,24 @@ use super::*;
 use crate::client::Event;
 use crate::client::testing::{Peer, describe};
 
+/// A session that begins with a WebSocket needs no more streams.
+#[derive(Clone)]
+struct NoDialer;
+
+impl Dialer for NoDialer {
+    type Io = DuplexStream;
+
+    async fn dial(&self) -> std::io::Result<DuplexStream> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
+
 /// The client's end with `room` bytes on the way in each direction.
 fn connect(room: usize, options: Options) -> (Connection<DuplexStream>, DuplexStream) {
     let (near, far) = duplex(room);
     let scratch = Scratch::new(64);
     let joins = [Join::new("/")];
-    (Connection::new(near, Arc::new(options), joins, 1, now(), scratch), far)
+    (Connection::new(near, &NoDialer, Arc::new(options), joins, 1, now(), scratch), far)
 }
 
 fn now() -> Instant {

@@ -1,0 +1,64 @@
+//! How long things may take in a plan's world, by what the plan says of it.
+
+use super::{Act, Plan, Transport};
+
+impl Plan {
+    /// The longest a message can take on a healthy link, one way.
+    pub fn latency_max_ms(&self) -> u64 {
+        let exchange_ms =
+            if self.server.shards > 1 { self.server.exchange_delay_max_ms } else { 0 };
+        self.network.latency.max_ms + 2 * self.network.tick_ms + exchange_ms
+    }
+
+    /// From the last fault's end until every client must be back in its rooms: the
+    /// promise `heals`. An attempt under way may have to time out first, both in dialling
+    /// and in being let in; eight one-way trips are dial, upgrade, CONNECT, and join.
+    pub fn heal_ms(&self) -> u64 {
+        self.server.ping_interval_ms
+            + self.server.ping_timeout_ms
+            + 2 * self.reconnect.connect_timeout_ms
+            + self.reconnect.delay_max_ms
+            + 8 * self.latency_max_ms()
+            + self.requests_ms()
+            + self.drain_ms()
+    }
+
+    /// How long a broadcast may take until all members have it: four one-way trips.
+    pub fn settle_ms(&self) -> u64 {
+        4 * self.latency_max_ms() + self.requests_ms() + self.drain_ms()
+    }
+
+    /// What requests cost on top of that, if anybody polls: a message waits for the
+    /// answer to the POST before it, then for a stream, and at the other end for the
+    /// next GET; and each of these has a head.
+    fn requests_ms(&self) -> u64 {
+        const REQUESTS: u64 = 6;
+        const HEAD_BYTES: u64 = 400;
+        let mut transports = self.clients.iter().map(|client| client.transport);
+        if transports.all(|transport| transport == Transport::WebSocket) {
+            return 0;
+        }
+        REQUESTS * (2 * self.latency_max_ms() + HEAD_BYTES / self.network.stream.least_bytes())
+    }
+
+    /// How long one stream takes for every message of the plan, with its envelope.
+    fn drain_ms(&self) -> u64 {
+        const ENVELOPE_BYTES: u64 = 400;
+        let operations = self.clients.iter().flat_map(|client| &client.operations);
+        let bytes: u64 = operations
+            .map(|operation| match operation.act {
+                Act::Message { bytes, attachments, .. } => {
+                    ENVELOPE_BYTES + u64::from(bytes) * (1 + u64::from(attachments))
+                }
+                Act::Disconnect
+                | Act::Drop
+                | Act::Echo
+                | Act::Join { .. }
+                | Act::Leave { .. }
+                | Act::Reconnect
+                | Act::Switch { .. } => ENVELOPE_BYTES,
+            })
+            .sum();
+        bytes / self.network.stream.least_bytes()
+    }
+}
