@@ -29,6 +29,7 @@ fn flood(io: &mut Io) {
                 socket.room(socket.id().as_str()).emit_json(&event, &attachments);
             }
             ack.send("done");
+            socket.broadcast().emit("flooded", ());
         });
     }
 }
@@ -101,8 +102,15 @@ fn flooding(server: &Embedded, namespace: &str, count: u32, bytes: usize) -> Wir
 }
 
 /// The events that a client of `/{policy}` gets of a flood, and whether its answer comes.
+///
+/// It begins to read when another client has heard that all was said, and the
+/// server so has written what it could: a quick reader would get everything.
 fn flooded(server: &Embedded, namespace: &str, count: u32, bytes: usize) -> (Vec<u64>, Seen) {
+    let mut other = Wire::open(server.address).1;
+    other.send_text(&format!("40{namespace},"));
+    other.text();
     let mut wire = flooding(server, namespace, count, bytes);
+    assert_eq!(other.text(), format!("42{namespace},[\"flooded\"]"));
     let head = format!("452-{namespace},");
     let mut numbers = Vec::new();
     loop {
@@ -137,7 +145,11 @@ fn what_a_slow_reader_gets_is_whole_events_in_order_and_all_answers() {
     assert_eq!(oldest.last(), Some(&u64::from(count - 1)), "the newest is there");
     let last = oldest.windows(2).rposition(|pair| pair[1] != pair[0] + 1);
     assert!(last.is_some(), "some are missing before: {oldest:?}");
+    let mut other = Wire::open(server.address).1;
+    other.send_text("40/disconnect,");
+    other.text();
     let mut wire = flooding(&server, "/disconnect", count, bytes);
+    assert_eq!(other.text(), r#"42/disconnect,["flooded"]"#);
     let length = wire.everything().len();
     assert!(length < count as usize * 2 * bytes, "closed before the end");
     let (all, seen) = flooded(&server, "/disconnect", 5, 1000);
