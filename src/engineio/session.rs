@@ -6,7 +6,7 @@
 //!  Polling ------------ probe ------------ probed ---------> Upgraded
 //!     |    <-- closed, late --|<-- closed, late --|             |
 //!     |                                                         | (a plain
-//!     +-- close --> Closing --next GET, or time--> Closed       |  WebSocket
+//!     +-- close --> Closing -- GETs, or time ----> Closed       |  WebSocket
 //!     +-- overlap, abort, bad packet ------------> Closed       v  from here)
 //! ```
 //!
@@ -23,6 +23,8 @@
 //!   specification demands.
 //! * While a probe is answered but not confirmed, no GET waits.
 //! * Whatever the client does, each of its requests is answered once.
+//! * A close packet is alone in its answer. Stock clients handle it at once and
+//!   the packets before it a little later: those would come after the end.
 //!
 //! # Spec
 //!
@@ -100,8 +102,6 @@ pub enum Answer {
     Noop,
     /// What is queued.
     Queue,
-    /// What is queued, if anything, and a close packet.
-    QueueAndClose,
 }
 
 /// Why a client's session is over.
@@ -199,12 +199,12 @@ impl Session {
         match self.phase {
             Phase::Closed => return actions.push(Action::Refuse(Refusal::Gone)),
             Phase::Upgraded => return actions.push(Action::Refuse(Refusal::BadRequest)),
-            Phase::Closing => {
-                actions.extend([Action::HoldGet, Action::Answer(Answer::QueueAndClose)]);
+            Phase::Closing if !self.queued => {
+                actions.extend([Action::HoldGet, Action::Answer(Answer::Close)]);
                 self.phase = Phase::Closed;
                 return;
             }
-            Phase::Polling => {}
+            Phase::Closing | Phase::Polling => {}
         }
         if self.get {
             self.end(Some(End::Broken), Answer::Close, false, actions);
@@ -278,7 +278,7 @@ impl Session {
         self.drop_probe(actions);
         self.answer_post(true, actions);
         self.phase = if self.get { Phase::Closed } else { Phase::Closing };
-        self.answer(Answer::QueueAndClose, actions);
+        self.answer(Answer::Close, actions);
     }
 
     /// Ends the session at once: `last` is for the GET that waits, `ok` for the POST.
@@ -300,9 +300,7 @@ impl Session {
     fn answer(&mut self, answer: Answer, actions: &mut Vec<Action>) {
         if std::mem::take(&mut self.get) {
             actions.push(Action::Answer(answer));
-            if matches!(answer, Answer::Queue | Answer::QueueAndClose) {
-                self.queued = false;
-            }
+            self.queued &= answer != Answer::Queue;
         }
     }
 

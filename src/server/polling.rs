@@ -227,12 +227,12 @@ impl Polling {
 
     fn answer(&mut self, answer: Answer) {
         let last = match answer {
-            Answer::Close | Answer::QueueAndClose => Some("1"),
+            Answer::Close => Some("1"),
             Answer::Noop => Some("6"),
             Answer::Queue => None,
         };
         let queue = match answer {
-            Answer::Queue | Answer::QueueAndClose => self.queue.take_bytes(),
+            Answer::Queue => self.queue.take_bytes(),
             Answer::Close | Answer::Noop => Vec::new(),
         };
         let (body, octets) = self.wire.payload(&queue, last);

@@ -267,7 +267,7 @@ impl World {
                 }
                 Action::ReplyProbe => self.socket_down.push_back(Frame::Text("3probe")),
                 Action::DropProbe | Action::HoldGet | Action::HoldPost | Action::HoldProbe => {}
-                Action::Answer(Answer::Close | Answer::QueueAndClose)
+                Action::Answer(Answer::Close)
                 | Action::Ended(_)
                 | Action::Refuse(_)
                 | Action::RefuseProbe => panic!("{action:?} for a client that keeps the rules"),

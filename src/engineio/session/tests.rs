@@ -8,7 +8,6 @@ use super::*;
 const ANSWER_CLOSE: Action = Action::Answer(Answer::Close);
 const ANSWER_NOOP: Action = Action::Answer(Answer::Noop);
 const ANSWER_QUEUE: Action = Action::Answer(Answer::Queue);
-const ANSWER_LAST: Action = Action::Answer(Answer::QueueAndClose);
 const BROKEN: Action = Action::Ended(End::Broken);
 const GONE: Action = Refuse(Refusal::Gone);
 const BAD: Action = Refuse(Refusal::BadRequest);
@@ -103,17 +102,20 @@ fn an_illegal_packet_ends_the_session() {
 }
 
 #[test]
-fn the_server_closes_after_what_is_queued() {
+fn the_server_closes_after_what_is_queued_and_says_so_alone() {
     timeline(&[
         (Event::Queued, &[]),
         (Event::Post, &[HoldPost]),
         (Event::Close, &[AnswerPost { ok: true }]),
         (Event::Post, &[GONE]),
         (Event::Probe, &[RefuseProbe]),
-        (Event::Get, &[HoldGet, ANSWER_LAST]),
+        (Event::Get, &[HoldGet, ANSWER_QUEUE]),
+        (Event::Queued, &[]),
+        (Event::Get, &[HoldGet, ANSWER_QUEUE]),
+        (Event::Get, &[HoldGet, ANSWER_CLOSE]),
         (Event::Get, &[GONE]),
     ]);
-    let session = timeline(&[(Event::Get, &[HoldGet]), (Event::Close, &[ANSWER_LAST])]);
+    let session = timeline(&[(Event::Get, &[HoldGet]), (Event::Close, &[ANSWER_CLOSE])]);
     assert!(session.is_closed());
 }
 
