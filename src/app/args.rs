@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::socketio::Args;
+use crate::socketio::{Args, RESERVED_EVENTS};
 
 /// Something that can be the arguments of an emit or an ack: a tuple of
 /// serializable values, or one plain value.
@@ -117,6 +117,8 @@ tuple!(6: A 0, B 1, C 2, D 3, E 4, F 5);
 
 /// `["name",arg,..]`.
 pub(super) fn event_json(event: &str, args: &impl ToArgs) -> String {
+    // Stock clients end the connection of who sends them such a thing.
+    assert!(!RESERVED_EVENTS.contains(&event), "{event:?} is a reserved event name");
     let mut json = String::from("[");
     write_one(&event, &mut json);
     let end = json.len();
@@ -148,6 +150,12 @@ mod tests {
         assert_eq!(event_json("a", &(1, "x", vec![1, 2])), r#"["a",1,"x",[1,2]]"#);
         assert_eq!(ack_json(&()), "[]");
         assert_eq!(ack_json(&(true, ())), "[true,null]");
+    }
+
+    #[test]
+    #[should_panic(expected = "\"disconnecting\" is a reserved event name")]
+    fn reserved_names_are_not_emitted() {
+        event_json("disconnecting", &());
     }
 
     #[test]

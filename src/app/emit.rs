@@ -88,6 +88,10 @@ impl Emitter {
 
     /// Sends an event, which has its place in the namespace's order behind all
     /// that this handler has sent before.
+    ///
+    /// # Panics
+    ///
+    /// If the name is one of [`RESERVED_EVENTS`](crate::socketio::RESERVED_EVENTS).
     pub fn emit(self, event: &str, args: impl ToArgs) {
         self.emit_json(&event_json(event, &args), args.attachments());
     }

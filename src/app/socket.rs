@@ -83,6 +83,10 @@ impl Socket {
     }
 
     /// Sends an event to this client.
+    ///
+    /// # Panics
+    ///
+    /// If the name is one of [`RESERVED_EVENTS`](crate::socketio::RESERVED_EVENTS).
     pub fn emit(&self, event: &str, args: impl ToArgs) {
         emit_to(&self.core, self.id, event, &args, false);
     }

@@ -14,8 +14,8 @@ use crate::server::{SHARDS, Server, on_shards, on_shards_with};
 
 /// What `watcher` hears of a socket's end: first the rooms while it goes, then when it has gone.
 fn goes(watcher: &mut Peer, id: &str, reason: &str, rooms: &[&str]) {
-    assert_eq!(watcher.event().json, json!(["disconnecting", id, reason, rooms]));
-    assert_eq!(watcher.event().json, json!(["disconnected", id, reason, rooms, [[], false]]));
+    assert_eq!(watcher.event().json, json!(["going", id, reason, rooms]));
+    assert_eq!(watcher.event().json, json!(["gone", id, reason, rooms, [[], false]]));
 }
 
 fn in_rooms(mut peer: Peer, rooms: &[&str]) -> Peer {
@@ -46,7 +46,7 @@ fn to_a_room_still_works_in_on_disconnect() {
         }
         goer.say("41/ending,");
         let first = friend.event().json;
-        assert_eq!(first[0], "disconnecting");
+        assert_eq!(first[0], "going");
         assert_eq!(friend.event().json, json!(["left", goer.id, "a"]));
         goes(&mut stranger, &goer.id, "client namespace disconnect", &["a"]);
     });

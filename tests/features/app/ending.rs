@@ -9,7 +9,7 @@ pub(super) fn farewells(here: &mut Namespace, farewell: SyncSender<String>) {
     here.on_disconnecting(async |socket: Socket, reason: Reason| {
         let (id, mut rooms) = (socket.id(), socket.rooms());
         rooms.sort();
-        socket.namespace().emit("disconnecting", (id.as_str(), reason.as_str(), rooms));
+        socket.namespace().emit("going", (id.as_str(), reason.as_str(), rooms));
     });
     here.on_disconnect(async move |socket: Socket, reason: Reason, mut rooms: Vec<Box<str>>| {
         rooms.sort();
@@ -19,7 +19,7 @@ pub(super) fn farewells(here: &mut Namespace, farewell: SyncSender<String>) {
             socket.to(room).emit("left", (id.as_str(), room));
         }
         let now = (socket.rooms(), socket.is_connected());
-        socket.namespace().emit("disconnected", (id.as_str(), reason, &rooms, now));
+        socket.namespace().emit("gone", (id.as_str(), reason, &rooms, now));
         farewell.try_send(json!([id.as_str(), reason]).to_string()).expect("a few at most");
     });
     here.on("go", async |socket: Socket, (close,): (bool,)| socket.disconnect(close));
