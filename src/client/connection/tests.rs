@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::io::{DuplexStream, duplex};
+use std::cell::RefCell;
+use std::io;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::sync::mpsc;
 
 use super::*;
-use crate::client::Event;
-use crate::client::testing::{Peer, describe};
+use crate::client::testing::{CONNECTED, OPENED, Peer, describe};
+use crate::client::{Event, Transport};
 
 /// A session that begins with a WebSocket needs no more streams.
 #[derive(Clone)]
@@ -15,9 +19,47 @@ struct NoDialer;
 impl Dialer for NoDialer {
     type Io = DuplexStream;
 
-    async fn dial(&self) -> std::io::Result<DuplexStream> {
-        Err(std::io::ErrorKind::Unsupported.into())
+    async fn dial(&self) -> io::Result<DuplexStream> {
+        Err(io::ErrorKind::Unsupported.into())
     }
+}
+
+/// Opens streams to a test as long as that wants some.
+#[derive(Clone)]
+struct Network(mpsc::Sender<DuplexStream>);
+
+impl Dialer for Network {
+    type Io = DuplexStream;
+
+    async fn dial(&self) -> io::Result<DuplexStream> {
+        let (near, far) = duplex(4096);
+        self.0.send(far).await.map_err(|_| io::ErrorKind::ConnectionRefused)?;
+        Ok(near)
+    }
+}
+
+/// The first stream of a client that polls, and those that follow.
+fn poller() -> (Connection<DuplexStream>, DuplexStream, mpsc::Receiver<DuplexStream>) {
+    let (dials, dialed) = mpsc::channel(1);
+    let (near, far) = duplex(4096);
+    let options = Options { transport: Transport::PollingThenUpgrade, ..Options::default() };
+    let (options, joins, scratch) = (Arc::new(options), [Join::new("/")], Scratch::new(64));
+    let connection = Connection::new(near, &Network(dials), options, joins, 1, now(), scratch);
+    (connection, far, dialed)
+}
+
+/// Reads one request, and says with which method it begins and with what it ends.
+async fn request(stream: &mut DuplexStream) -> String {
+    let mut bytes = vec![0; 4096];
+    let count = stream.read(&mut bytes).await.unwrap();
+    let text = str::from_utf8(&bytes[..count]).unwrap();
+    let body = text.split_once("\r\n\r\n").map_or("cut", |(_, body)| body);
+    format!("{} {body}", text.split(' ').next().unwrap()).trim_end().to_owned()
+}
+
+async fn reply(stream: &mut DuplexStream, body: &str) {
+    let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(reply.as_bytes()).await.unwrap();
 }
 
 /// The client's end with `room` bytes on the way in each direction.
@@ -231,6 +273,70 @@ async fn a_server_that_never_stops_does_not_keep_the_thread() {
     }
     assert_eq!(poll_once(&mut connection).await.len(), READS_MAX);
     assert_eq!(poll_once(&mut connection).await.len(), READS_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_upgrade_only_the_stream_of_the_websocket_is_left() {
+    let (connection, mut get, mut dialed) = poller();
+    let connection = RefCell::new(connection);
+    let mut ignore = |_: Event<'_>, _: &mut Outgoing<'_>| {};
+    let run = poll_fn(|cx| connection.borrow_mut().poll(cx, now(), &mut ignore));
+    let script = async {
+        assert_eq!(request(&mut get).await, "GET");
+        reply(&mut get, &OPENED.replace("[]", r#"["websocket"]"#)).await;
+        let mut post = dialed.recv().await.unwrap();
+        assert_eq!(request(&mut post).await, "POST 40");
+        let mut peer = Peer::accept(dialed.recv().await.unwrap()).await;
+        reply(&mut post, "ok").await;
+        assert_eq!(request(&mut get).await, "GET");
+        reply(&mut get, CONNECTED).await;
+        assert_eq!(request(&mut get).await, "GET");
+        assert_eq!(peer.next().await, "2probe");
+        peer.text("3probe").await;
+        time::sleep(Duration::from_secs(1)).await;
+        let emit = |json: &str| {
+            connection.borrow_mut().send(now(), |outgoing| outgoing.emit("/", json, &[])).unwrap();
+        };
+        emit(r#"["queued"]"#);
+        assert!(connection.borrow().backlog_bytes() > 0);
+        reply(&mut get, "6").await;
+        assert_eq!([peer.next().await, peer.next().await], ["5", r#"42["queued"]"#]);
+        emit(r#"["at once"]"#);
+        assert_eq!(peer.next().await, r#"42["at once"]"#);
+        peer.text("2").await;
+        assert_eq!(peer.next().await, "3");
+        assert_eq!([request(&mut get).await, request(&mut post).await], [" cut", " cut"]);
+        assert_eq!(connection.borrow().backlog_bytes(), 0);
+        assert!(connection.borrow().backlog.is_none());
+        peer.close().await;
+    };
+    let (reason, ()) = tokio::join!(biased; run, script);
+    assert_eq!(reason, CloseReason::WebSocketClosed(Some(1000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_websocket_that_can_not_be_dialed_leaves_polling_and_a_post_that_can_not_does_not() {
+    let (mut connection, mut get, mut dialed) = poller();
+    let mut ignore = |_: Event<'_>, _: &mut Outgoing<'_>| {};
+    let script = async {
+        assert_eq!(request(&mut get).await, "GET");
+        reply(&mut get, &OPENED.replace("[]", r#"["websocket"]"#)).await;
+        let mut post = dialed.recv().await.unwrap();
+        dialed.close();
+        while dialed.recv().await.is_some() {}
+        assert_eq!(request(&mut post).await, "POST 40");
+        reply(&mut post, "ok").await;
+        assert_eq!(request(&mut get).await, "GET");
+        reply(&mut get, CONNECTED).await;
+        assert_eq!(request(&mut get).await, "GET");
+        // The stream for POSTs is idle: that may end.
+        drop(post);
+        time::sleep(Duration::from_secs(1)).await;
+        reply(&mut get, "2").await;
+        get
+    };
+    let (reason, _get) = tokio::join!(connection.run(&mut ignore), script);
+    assert_eq!(reason, CloseReason::Dial(io::ErrorKind::ConnectionRefused));
 }
 
 #[test]
