@@ -65,7 +65,7 @@ pub mod client;
 pub mod chat;
 
 pub use app::{Ack, Admission, Io, Namespace, Raw, RawConnection, Refusal, Socket};
-pub use hub::{Accepted, Limits, Policy, RawMessage, Reason, Step};
+pub use hub::{Accepted, Limits, Policy, RatePolicy, Rates, RawMessage, Reason, Step};
 pub use server::{Config, ServeError, run_shard, serve};
 pub use shard::{Exchange, Witness};
 

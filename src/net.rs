@@ -7,12 +7,14 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::hub::Address;
 
 /// A byte stream to one peer.
 ///
@@ -161,6 +163,35 @@ pub fn raise_descriptor_limit() -> Option<u64> {
     }
 }
 
+/// Descriptors that are left for other things than connections: one for each
+/// of these and some for the process.
+const RESERVED: usize = 64;
+/// For each shard: its listener, its driver, and those who are being turned away.
+const RESERVED_PER_SHARD: usize = 24;
+
+/// How many connections a server with so many shards has descriptors for, a
+/// reserve left for all else; 0 if there is no bound.
+pub fn connections_max(shards: u8) -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current;
+    descriptors.map_or(0, |count| {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let reserve = RESERVED + RESERVED_PER_SHARD * usize::from(shards);
+        // With very few the server should still be of use.
+        count.saturating_sub(reserve).max(count / 2).max(1)
+    })
+}
+
+/// Who a connection comes from, as far as limits are concerned.
+pub fn address(ip: IpAddr) -> Address {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => Address::V4(ip.octets()),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, e, f, g, h, ..] = ip.octets();
+            Address::V6([a, b, c, d, e, f, g, h])
+        }
+    }
+}
+
 impl Listener for TcpListener {
     type Io = TcpStream;
 
@@ -187,5 +218,30 @@ impl Dialer for TcpDialer {
         let stream = TcpStream::connect(self.server).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_ipv4_is_whole_and_of_ipv6_its_network() {
+        let of = |text: &str| address(text.parse().unwrap());
+        assert_eq!(of("192.0.2.7"), Address::V4([192, 0, 2, 7]));
+        assert_eq!(of("::ffff:192.0.2.7"), of("192.0.2.7"), "heard on an IPv6 socket");
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+    }
+
+    #[test]
+    fn there_are_fewer_connections_than_descriptors() {
+        let descriptors = getrlimit(Resource::Nofile).current;
+        let descriptors = descriptors.map_or(usize::MAX, |count| count as usize);
+        for shards in [1, 255] {
+            assert!(
+                (1..descriptors).contains(&connections_max(shards)) || descriptors == usize::MAX
+            );
+        }
     }
 }

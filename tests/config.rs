@@ -123,7 +123,10 @@ fn what_is_printed_reads_as_what_it_says() {
         --limits-outbound-bytes-max 1GiB --limits-outbound-packets-max 4 --limits-policy drop_newest \
         --limits-events-waiting-max 1 --limits-attachments-max 0 \
         --limits-rooms-per-socket-max 1000000 --limits-namespaces-per-connection-max 2 \
-        --limits-acks-in-flight-max 3 --log-filter a[b{c=\"d\"}]=debug,off --log-format json";
+        --limits-acks-in-flight-max 3 --limits-connections-max 0 --limits-connections-per-address-max 1 \
+        --limits-events-per-second 2 --limits-bytes-per-second 3kB --limits-address-connections-per-second 4 \
+        --limits-address-events-per-second 5 --limits-address-bytes-per-second 6MiB \
+        --limits-rate-burst 7s --limits-rate-policy disconnect --log-filter a[b{c=\"d\"}]=debug,off --log-format json";
     let flags: Vec<&str> = flags.split_whitespace().collect();
     let other = printed(parlor(&["--print-config"]).args(flags));
     let is_setting = |line: &&str| line.contains(" = ") && !line.starts_with('#');

@@ -275,6 +275,7 @@ impl System {
             rooms: sum.rooms + one.rooms,
             deadlines: sum.deadlines + one.deadlines,
             held: sum.held + one.held,
+            addresses: sum.addresses + one.addresses,
             made_namespaces: sum.made_namespaces + one.made_namespaces,
             sessions_waiting: sum.sessions_waiting + one.sessions_waiting,
         })

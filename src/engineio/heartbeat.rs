@@ -101,6 +101,15 @@ impl Heartbeat {
         }
     }
 
+    /// Notes that the peer is not read before `until`: what it may have said is
+    /// not heard before, so that it has `patience` from then on.
+    pub fn excuse(&mut self, until: Instant, patience: Duration) {
+        match &mut self.state {
+            State::AwaitPong(at) | State::Silent(at) => *at = (*at).max(until + patience),
+            State::Idle(at) => *at = (*at).max(until),
+        }
+    }
+
     /// Notes a packet of a client that pings.
     pub fn handle_packet(&mut self, now: Instant, silence_max: Duration) {
         match self.state {
@@ -183,6 +192,24 @@ mod tests {
         heartbeat.handle_packet(at(44), INTERVAL + TIMEOUT);
         assert_eq!(heartbeat.handle_timeout(at(88), TIMEOUT), None);
         assert_eq!(heartbeat.handle_timeout(at(89), TIMEOUT), Some(Beat::Dead));
+    }
+
+    #[test]
+    fn peer_that_is_not_read_has_its_patience_from_when_it_is() {
+        let at = timeline();
+        let mut heartbeat = Heartbeat::new(at(0), INTERVAL);
+        heartbeat.excuse(at(20), TIMEOUT);
+        assert_eq!(heartbeat.deadline(), at(25), "nothing was due before");
+        heartbeat.excuse(at(30), TIMEOUT);
+        assert_eq!(heartbeat.deadline(), at(30));
+        assert_eq!(heartbeat.handle_timeout(at(30), TIMEOUT), Some(Beat::Ping));
+        heartbeat.excuse(at(25), TIMEOUT);
+        assert_eq!(heartbeat.deadline(), at(50));
+        heartbeat.excuse(at(40), TIMEOUT);
+        assert_eq!(heartbeat.deadline(), at(60));
+        let mut heartbeat = Heartbeat::of_pinging_client(at(0), INTERVAL + TIMEOUT);
+        heartbeat.excuse(at(30), TIMEOUT);
+        assert_eq!(heartbeat.deadline(), at(50));
     }
 
     fn timeline() -> impl Fn(u64) -> Instant {

@@ -3,10 +3,32 @@
 use std::time::Instant;
 
 use super::exchange::Claimed;
-use super::{ConnId, NamespaceId, Opening};
+use super::rates::Meter;
+use super::{Address, ConnId, NamespaceId};
 use crate::engineio::{Heartbeat, Revision};
 use crate::room::SocketKey;
 use crate::socketio;
+
+/// How a connection begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// Which revision of Engine.IO the client speaks.
+    pub revision: Revision,
+    /// Whether the client may go over to a WebSocket.
+    pub may_upgrade: bool,
+    /// Whether its messages are the application's own, not Socket.IO's.
+    pub is_raw: bool,
+    /// Who it comes from.
+    pub address: Address,
+}
+
+impl Default for Opening {
+    /// As a WebSocket of today's clients.
+    fn default() -> Self {
+        let (revision, address) = (Revision::V4, Address::default());
+        Self { revision, may_upgrade: false, is_raw: false, address }
+    }
+}
 
 /// One Engine.IO connection.
 #[derive(Debug)]
@@ -16,6 +38,8 @@ pub(super) struct Connection {
     /// Its messages are the application's own, not Socket.IO's.
     pub(super) is_raw: bool,
     pub(super) phase: Phase,
+    /// How fast it is, if there is a limit.
+    pub(super) meter: Option<Box<Meter>>,
     pub(super) heartbeat: Heartbeat,
     pub(super) decoder: socketio::Decoder,
     /// None before its first packet.
@@ -71,6 +95,7 @@ impl Connection {
             revision: opening.revision,
             is_raw: opening.is_raw,
             phase: if opening.is_raw { Phase::Live } else { Phase::Fresh(connect_by) },
+            meter: None,
             heartbeat,
             decoder: socketio::Decoder::new(),
             parser: None,

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use super::Loss;
 use super::NamespaceId;
 use super::exchange::{Message, Reply};
-use crate::engineio::Revision;
 use crate::room::{JoinError, ShardId, Sid, SocketKey};
 use crate::socketio::Args;
 
@@ -18,24 +17,6 @@ pub struct ConnId {
     pub index: u32,
     /// Counts the connections of the shard.
     pub generation: u32,
-}
-
-/// How a connection begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opening {
-    /// Which revision of Engine.IO the client speaks.
-    pub revision: Revision,
-    /// Whether the client may go over to a WebSocket.
-    pub may_upgrade: bool,
-    /// Whether its messages are the application's own, not Socket.IO's.
-    pub is_raw: bool,
-}
-
-impl Default for Opening {
-    /// As a WebSocket of today's clients.
-    fn default() -> Self {
-        Self { revision: Revision::V4, may_upgrade: false, is_raw: false }
-    }
 }
 
 /// Names one socket: a connection's part in one namespace.
@@ -57,7 +38,7 @@ pub struct Ticket(pub u64);
 pub enum Reason {
     /// The client left the namespace.
     ClientNamespaceDisconnect,
-    /// The peer sends events faster than handlers that await its answers can take them.
+    /// The peer sends events faster than it may, or than handlers that await its answers take them.
     EventFlood,
     /// The peer broke the protocol.
     ParseError,

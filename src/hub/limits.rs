@@ -41,11 +41,71 @@ impl Loss {
     }
 }
 
+/// What is done with an event that comes too fast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RatePolicy {
+    /// The connection is closed, with [`Reason::EventFlood`](super::Reason::EventFlood).
+    Disconnect,
+    /// It is not handled, and answered with `{"ok":false,"error":"too fast"}`: as
+    /// the ack if one is wanted, else as the event `error_message`. A message of
+    /// a connection without Socket.IO is not handled, and that is all.
+    #[default]
+    Refuse,
+}
+
+/// How fast clients may be. Nothing is limited unless it is set; 0 is no limit.
+///
+/// A connection is on one shard, so that its own rates are exact. An address may
+/// have connections on several: each shard lets it have its part of the rate,
+/// rounded up. So all of its connections together may be faster than the rate
+/// by less than one a second (and one more at once) for each shard, and they
+/// are held to less than the rate if they are on few of the shards: with a
+/// single connection, to one shard's part.
+#[derive(Clone, Debug)]
+pub struct Rates {
+    /// How long what is not used is saved up: so much of each rate may come at once.
+    pub burst: Duration,
+    /// Events of one connection.
+    pub events_per_second: u64,
+    /// Bytes of one connection; it is not read while it is over that.
+    pub bytes_per_second: usize,
+    /// Connections that one address begins: over TCP, and besides those the
+    /// sessions that begin with long-polling.
+    pub address_connections_per_second: u64,
+    /// Events of all connections of one address.
+    pub address_events_per_second: u64,
+    /// Bytes of all connections of one address.
+    pub address_bytes_per_second: usize,
+    /// What is done with an event over either rate.
+    pub policy: RatePolicy,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            burst: Duration::from_secs(2),
+            events_per_second: 0,
+            bytes_per_second: 0,
+            address_connections_per_second: 0,
+            address_events_per_second: 0,
+            address_bytes_per_second: 0,
+            policy: RatePolicy::Refuse,
+        }
+    }
+}
+
 /// Bounds and times of one server. Every one of them has a default that suits a public chat.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Attachments of one packet.
     pub attachments_max: u32,
+    /// Connections in total, those that carry polls and the sessions that poll
+    /// counted each; 0 is no limit. If not set, `serve` lets in as many as there
+    /// are descriptors for, and a shard by itself everybody.
+    pub connections_max: Option<usize>,
+    /// Connections of one address, counted in the same way; 0 is no limit. Each
+    /// shard lets in its part, rounded up.
+    pub connections_per_address_max: usize,
     /// Without a CONNECT in this time the connection is closed; the HTTP handshake has as long.
     pub connect_timeout: Duration,
     /// Acks that one socket may owe at a time; one more and the oldest is given up.
@@ -60,6 +120,8 @@ pub struct Limits {
     pub ping_interval: Duration,
     /// From a ping to the end of a peer that does not answer.
     pub ping_timeout: Duration,
+    /// How fast clients may be.
+    pub rates: Rates,
     /// Rooms that one socket may be in at a time; as many may it watch.
     pub rooms_per_socket_max: usize,
 }
@@ -68,6 +130,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             attachments_max: 10,
+            connections_max: None,
+            connections_per_address_max: 0,
             connect_timeout: Duration::from_secs(45),
             acks_in_flight_max: 1_000,
             max_payload: 1_000_000,
@@ -75,6 +139,7 @@ impl Default for Limits {
             recovery: None,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
+            rates: Rates::default(),
             rooms_per_socket_max: 1_000,
         }
     }

@@ -31,6 +31,8 @@
 //! Socket.IO protocol v5, Engine.IO protocol v4; for old clients Socket.IO
 //! protocol v4 over Engine.IO protocol v3.
 
+mod addresses;
+mod bucket;
 mod command;
 mod connection;
 mod counters;
@@ -46,24 +48,29 @@ mod old;
 mod order;
 mod packet;
 mod place;
+mod rates;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Instant;
 
+pub use addresses::{Address, TurnedAway};
+pub use bucket::{Bucket, Rate};
+pub use connection::Opening;
 use connection::{Connection, Membership, Phase};
 pub use counters::{Counters, Drops};
 pub use event::{
-    Accepted, Action, Actions, Broadcast, ConnId, Event, Found, Notification, Opening, Outcome,
-    Payload, RawMessage, Reason, SocketId, Step, Target, Ticket,
+    Accepted, Action, Actions, Broadcast, ConnId, Event, Found, Notification, Outcome, Payload,
+    RawMessage, Reason, SocketId, Step, Target, Ticket,
 };
 use hold::Homes;
 pub use journal::Recovery;
-pub use limits::{Limits, Loss, Policy};
+pub use limits::{Limits, Loss, Policy, RatePolicy, Rates};
 use namespace::Namespace;
 use namespaces::Namespaces;
 pub use place::{NamespaceId, Place};
+use rates::Meters;
 
 use crate::engineio::{Beat, Heartbeat, Open, Revision};
 use crate::room::{Change, IdSource, ShardId, Sid, SocketKey};
@@ -74,6 +81,7 @@ pub struct Hub {
     shard: ShardId,
     shards: u8,
     limits: Limits,
+    meters: Meters,
     ids: Box<dyn IdSource>,
     /// Whether [`Action::Accepted`] is wanted.
     witnessed: bool,
@@ -134,6 +142,7 @@ impl Hub {
             own: 0,
             shard: place.shard,
             shards: place.shards,
+            meters: Meters::new(&limits, place.shards),
             limits,
             ids,
             witnessed,
@@ -180,6 +189,7 @@ impl Hub {
         };
         let connect_by = now + self.limits.connect_timeout;
         self.connections[index] = Some(Connection::new(conn, opening, connect_by, heartbeat));
+        self.set_meter(conn, opening.address);
         self.open_count += 1;
         self.schedule(conn, None);
         let sid = self.ids.sid();
@@ -388,6 +398,7 @@ impl Hub {
                 .sum(),
             deadlines: self.deadlines.len(),
             held: self.homes.waiting(),
+            addresses: self.meters.addresses(),
             made_namespaces: self.namespaces.made(),
             sessions_waiting: self.namespaces.ghosts(),
         }
@@ -564,6 +575,8 @@ pub struct Census {
     pub deadlines: usize,
     /// Sockets for which something waits until a home has answered.
     pub held: usize,
+    /// Addresses of which something is known.
+    pub addresses: usize,
     /// Namespaces made of templates.
     pub made_namespaces: usize,
     /// Sessions without a connection that wait for their clients.

@@ -28,8 +28,7 @@ impl Hub {
         let (revision, is_raw) = (connection.revision, connection.is_raw);
         let packet = match engineio::Packet::decode(text) {
             Ok(engineio::Packet::Message(text)) if is_raw => {
-                let message = RawMessage::Text(text.into());
-                return actions.list.push(Action::Notify(conn, Notification::Raw(message)));
+                return self.raw(conn, RawMessage::Text(text.into()), now, actions);
             }
             Ok(engineio::Packet::Message(text)) => {
                 if !self.speaks(conn, Parser::Json) {
@@ -61,7 +60,15 @@ impl Hub {
             )
             | Err(_) => return self.fail(conn, actions),
         };
-        self.incoming(conn, packet, actions);
+        self.incoming(conn, packet, now, actions);
+    }
+
+    fn raw(&mut self, conn: ConnId, message: RawMessage, now: Instant, actions: &mut Actions) {
+        if self.may_speak(conn, now) {
+            actions.list.push(Action::Notify(conn, Notification::Raw(message)));
+        } else {
+            self.too_fast(conn, None, actions);
+        }
     }
 
     pub(super) fn binary(
@@ -76,7 +83,7 @@ impl Hub {
         let Some(connection) = self.open_connection(conn) else { return };
         if connection.is_raw {
             let message = RawMessage::Binary(bytes::Bytes::copy_from_slice(bytes));
-            return actions.list.push(Action::Notify(conn, Notification::Raw(message)));
+            return self.raw(conn, message, now, actions);
         }
         let packet = if self.speaks(conn, Parser::MessagePack) {
             socketio::msgpack::decode(bytes, &limits).map(Some)
@@ -84,7 +91,7 @@ impl Hub {
             let connection = self.open_connection(conn).expect("just found");
             connection.decoder.binary(bytes, &limits)
         };
-        self.incoming(conn, packet, actions);
+        self.incoming(conn, packet, now, actions);
     }
 
     pub(super) fn admit(
@@ -149,6 +156,7 @@ impl Hub {
         &mut self,
         conn: ConnId,
         packet: Result<Option<Incoming<'_>>, socketio::DecodeError>,
+        now: Instant,
         actions: &mut Actions,
     ) {
         let revision = self.revision(conn);
@@ -173,7 +181,7 @@ impl Hub {
                 self.left(conn, name(revision, &namespace), actions)
             }
             Ok(Some(Incoming::Event { namespace, id, args })) => {
-                self.event(conn, name(revision, &namespace), id, args, actions)
+                self.event(conn, name(revision, &namespace), (id, args), now, actions)
             }
             Ok(Some(Incoming::ConnectError { .. })) | Err(_) => Err(Illegal),
         };
@@ -282,13 +290,16 @@ impl Hub {
         &mut self,
         conn: ConnId,
         name: &str,
-        id: Option<u64>,
-        args: Args<'_>,
+        (ack, args): (Option<u64>, Args<'_>),
+        now: Instant,
         actions: &mut Actions,
     ) -> Legal {
-        if let Some(socket) = self.speaker(conn, name)? {
+        let speaker = self.speaker(conn, name)?;
+        if !self.may_speak(conn, now) {
+            self.too_fast(conn, speaker.map(|socket| (socket, ack)), actions);
+        } else if let Some(socket) = speaker {
             let args = args.into_owned();
-            actions.list.push(Action::Notify(conn, Notification::Event { socket, ack: id, args }));
+            actions.list.push(Action::Notify(conn, Notification::Event { socket, ack, args }));
         }
         Ok(())
     }

@@ -25,10 +25,10 @@ use super::upgrade::adopt;
 use super::visit::Visit;
 use super::wire::Wire;
 use crate::engineio::Revision;
-use crate::hub::{ConnId, Opening};
+use crate::hub::{Address, ConnId, Opening};
 use crate::net::Stream;
 use crate::room::Sid;
-use crate::shard::{Handshake, Run, Transport};
+use crate::shard::{Handshake, Run, Seat, Transport};
 use crate::websocket::{
     REQUEST_BYTES_MAX, Request, close_code, decode_request, encode_accept, encode_close,
 };
@@ -43,8 +43,9 @@ pub(super) enum ConnectionTask<S: Stream> {
 }
 
 impl<S: Stream> ConnectionTask<S> {
-    pub(super) fn new(shard: Rc<Shard<S>>, conn: ConnId, address: SocketAddr) -> Self {
-        Self::Beginning(Box::pin(begin(Place { shard, conn: Some(conn) }, address)))
+    pub(super) fn new(shard: Rc<Shard<S>>, conn: ConnId, address: SocketAddr, seat: Seat) -> Self {
+        let place = Place { shard, conn: Some(conn), seat: Some(seat) };
+        Self::Beginning(Box::pin(begin(place, address)))
     }
 }
 
@@ -67,11 +68,11 @@ impl<S: Stream> Future for ConnectionTask<S> {
 
 /// Runs a session that began with long-polling, whatever connections carry it.
 pub(super) async fn run_polling_session<S: Stream>(shard: Rc<Shard<S>>, newborn: Newborn) {
-    let Newborn { conn, sid } = newborn;
+    let Newborn { conn, sid, seat } = newborn;
     let _named = Named { shard: Rc::clone(&shard), sid };
     let wire = shard.streams.borrow_mut().polling(conn).map(|here| here.wire());
     if let Some(wire) = wire {
-        let mut session = SessionTask::of_polling(shard, conn, wire);
+        let mut session = SessionTask::of_polling(shard, conn, wire, seat);
         poll_fn(|cx| session.poll(cx)).await;
     }
 }
@@ -85,6 +86,8 @@ struct Place<S: Stream> {
     shard: Rc<Shard<S>>,
     /// None while the stream lies elsewhere: the place is somebody else's then.
     conn: Option<ConnId>,
+    /// None if somebody else answers for the connection.
+    seat: Option<Seat>,
 }
 
 impl<S: Stream> Place<S> {
@@ -188,9 +191,10 @@ async fn begin_websocket<S: Stream>(
         if wire.revision() == Revision::V3 {
             tokio::time::sleep(OLD_CLIENT_PAUSE).await;
         }
-        let conn = place.conn.take()?;
-        let session = SessionTask::of_websocket(Rc::clone(&shard), conn, wire, unread);
-        open(&shard, conn, wire, handshake).await;
+        let (conn, seat) = (place.conn.take()?, place.seat.take()?);
+        let address = seat.address();
+        let session = SessionTask::of_websocket(Rc::clone(&shard), conn, wire, unread, seat);
+        open(&shard, conn, wire, address, handshake).await;
         return Some(session);
     };
     let (stream, revision) = (place.take()?, wire.revision());
@@ -215,7 +219,7 @@ pub(super) async fn welcome_probe<S: Stream>(
     unread: Vec<u8>,
 ) {
     if let Err(stream) = adopt(shard, sid, revision, stream, unread) {
-        let mut place = Place { shard: Rc::clone(shard), conn: None };
+        let mut place = Place { shard: Rc::clone(shard), conn: None, seat: None };
         let mut frame = Vec::new();
         encode_close(close_code::NORMAL_CLOSURE, None, &mut frame);
         // Boxed, since few need it.
@@ -230,6 +234,7 @@ async fn open<S: Stream>(
     shard: &Shard<S>,
     conn: ConnId,
     wire: Wire,
+    address: Address,
     mut handshake: Option<Handshake>,
 ) {
     poll_fn(|cx| {
@@ -238,12 +243,27 @@ async fn open<S: Stream>(
         streams.set_waker(conn, cx.waker());
         drop(streams);
         let (revision, is_raw) = (wire.revision(), shard.io.is_raw());
-        let opening = Opening { revision, may_upgrade: false, is_raw };
+        let opening = Opening { revision, may_upgrade: false, is_raw, address };
         // No request can name this session: its id is for the client's log alone.
         let _sid = shard.core.open(conn, opening, handshake.take(), cx.waker());
         Poll::Ready(())
     })
     .await;
+}
+
+/// Tells a connection that there may not be one more, as the answer to its first request.
+pub(super) async fn turn_away<S: Stream>(shard: Rc<Shard<S>>, stream: S, rejection: Rejection) {
+    let turning_away = &shard.turning_away;
+    turning_away.set(turning_away.get() + 1);
+    let mut place = Place { shard: Rc::clone(&shard), conn: None, seat: None };
+    let conn = place.put(stream);
+    let mut head = Vec::new();
+    let asked = read_some(&shard, conn, &mut head);
+    if let Ok(Ok(())) = tokio::time::timeout(shard.config.close_timeout, asked).await {
+        refuse(&shard, conn, rejection).await;
+    }
+    place.release();
+    turning_away.set(turning_away.get() - 1);
 }
 
 async fn refuse<S: Stream>(shard: &Shard<S>, conn: ConnId, rejection: Rejection) {

@@ -30,7 +30,7 @@ use super::polling::{Ask, Content, PollingRequest, PollingResponse, serve_pollin
 use super::rejection::Rejection;
 use super::shard::Shard;
 use crate::engineio::Revision;
-use crate::net::Stream;
+use crate::net::{self, Stream};
 use crate::room::Sid;
 use crate::shard::{Handshake, Transport};
 use crate::websocket::{HEADERS_MAX, REQUEST_BYTES_MAX, Request, accept_key, decode_query};
@@ -209,7 +209,10 @@ async fn route<S: Stream>(
             return Err(Rejection::BadRequest);
         }
         let revision = shard.config.speaks(revision).ok_or(Rejection::UnsupportedVersion)?;
-        let ask = Ask::Begin(keep(shard, address, revision, Transport::Polling, head));
+        let ask = Ask::Begin {
+            address: net::address(address.ip()),
+            handshake: keep(shard, address, revision, Transport::Polling, head),
+        };
         return Ok(Route::Poll(PollingRequest { revision: Some(revision), base64, ask }));
     };
     if !is_polling {

@@ -26,10 +26,10 @@ use super::wire::{Wire, has_packets};
 use crate::engineio::Revision;
 use crate::engineio::payload::Payload;
 use crate::engineio::session::{Action, Answer, End, Event, Refusal, Session};
-use crate::hub::{self, ConnId, Drops, Opening, Reason};
+use crate::hub::{self, Address, ConnId, Drops, Opening, Reason};
 use crate::net::Stream;
 use crate::room::Sid;
-use crate::shard::{Handshake, Run};
+use crate::shard::{Handshake, Run, Seat};
 
 /// A request of a client that polls, once HTTP is taken off.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl PollingRequest {
     /// The session that it belongs to, if there is one already.
     fn sid(&self) -> Option<Sid> {
         match self.ask {
-            Ask::Begin(_) => None,
+            Ask::Begin { .. } => None,
             Ask::Get(sid) | Ask::Post { sid, .. } | Ask::Posted { sid, .. } => Some(sid),
         }
     }
@@ -52,7 +52,7 @@ impl PollingRequest {
     /// How much is posted.
     pub(super) fn body_bytes(&self) -> usize {
         match &self.ask {
-            Ask::Begin(_) | Ask::Get(_) | Ask::Post { .. } => 0,
+            Ask::Begin { .. } | Ask::Get(_) | Ask::Post { .. } => 0,
             Ask::Posted { body, .. } => body.len(),
         }
     }
@@ -62,7 +62,7 @@ impl PollingRequest {
 #[derive(Debug)]
 pub(super) enum Ask {
     /// A new session.
-    Begin(Option<Handshake>),
+    Begin { address: Address, handshake: Option<Handshake> },
     /// What there is for the client.
     Get(Sid),
     /// Whether a body may be posted; answered by [`PollingResponse::go_on`].
@@ -265,8 +265,8 @@ pub(super) async fn serve_polling<S: Stream>(
     let PollingRequest { revision, base64, ask } = request;
     let known = |sid| shard.session(sid, revision);
     match ask {
-        Ask::Begin(handshake) => match shard.config.speaks(revision) {
-            Some(revision) => begin(shard, Wire::new(revision, base64), handshake).await,
+        Ask::Begin { address, handshake } => match shard.config.speaks(revision) {
+            Some(revision) => begin(shard, Wire::new(revision, base64), address, handshake).await,
             None => Rejection::UnsupportedVersion.into(),
         },
         Ask::Get(sid) => match known(sid) {
@@ -298,18 +298,23 @@ pub(super) fn abort_post<S: Stream>(shard: &Rc<Shard<S>>, sid: Sid, revision: Op
 async fn begin<S: Stream>(
     shard: &Rc<Shard<S>>,
     wire: Wire,
+    address: Address,
     handshake: Option<Handshake>,
 ) -> PollingResponse {
-    // First of all, so that nothing has begun if the client goes meanwhile.
+    let seat = match Seat::take(&shard.core, address) {
+        Ok(seat) => seat,
+        Err(turned_away) => return Rejection::from(turned_away).into(),
+    };
+    // Before all else, so that nothing has begun if the client goes meanwhile.
     let Ok(permit) = shard.newborns.reserve().await else {
         return Rejection::Status(503).into();
     };
     let conn = shard.streams.borrow_mut().insert_polling(Polling::new(wire));
     let (revision, is_raw) = (wire.revision(), shard.io.is_raw());
-    let opening = Opening { revision, may_upgrade: true, is_raw };
+    let opening = Opening { revision, may_upgrade: true, is_raw, address };
     let sid = shard.core.open(conn, opening, handshake, Waker::noop());
     shard.sids.borrow_mut().insert(sid, conn);
-    permit.send(Newborn { conn, sid });
+    permit.send(Newborn { conn, sid, seat });
     PollingResponse { began: Some(sid), ..get(shard, conn).await }
 }
 

@@ -1,6 +1,7 @@
 //! Why a request is refused, as Node's servers number it.
 
 use crate::engineio::session::Refusal;
+use crate::hub::TurnedAway;
 use crate::websocket::HandshakeError;
 
 /// Why a request is refused.
@@ -36,7 +37,9 @@ impl Rejection {
             404 => "Not Found",
             405 => "Method Not Allowed",
             426 => "Upgrade Required",
+            429 => "Too Many Requests",
             431 => "Request Header Fields Too Large",
+            503 => "Service Unavailable",
             _ => "Error",
         };
         let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
@@ -53,6 +56,15 @@ impl From<&HandshakeError> for Rejection {
         match error.status() {
             400 => Self::BadRequest,
             status => Self::Status(status),
+        }
+    }
+}
+
+impl From<TurnedAway> for Rejection {
+    fn from(turned_away: TurnedAway) -> Self {
+        match turned_away {
+            TurnedAway::Full => Self::Status(503),
+            TurnedAway::TooFast | TurnedAway::TooMany => Self::Status(429),
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::task::{JoinSet, LocalSet};
 
 use super::{Config, run_shard};
 use crate::app::Io;
+use crate::net;
 use crate::shard::{Exchange, mesh};
 
 /// Why a server does not run.
@@ -40,11 +41,12 @@ pub enum ServeError {
 /// If there is no listener, or more than 255.
 pub async fn serve(
     listeners: Vec<std::net::TcpListener>,
-    config: Config,
+    mut config: Config,
     app: impl Fn(&mut Io) + Clone + Send + 'static,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let shards = u8::try_from(listeners.len()).expect("a server has at most 255 shards");
+    config.limits.connections_max.get_or_insert_with(|| net::connections_max(shards));
     // Dropped, or sent to: the shards end.
     let (stop, stopped) = watch::channel(());
     let mut ended = JoinSet::new();

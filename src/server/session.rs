@@ -20,7 +20,7 @@ use crate::engineio::payload::{self, PayloadError};
 use crate::engineio::session;
 use crate::hub::{ConnId, Event, Reason};
 use crate::net::Stream;
-use crate::shard::Closing;
+use crate::shard::{Closing, Seat};
 use crate::websocket::{Decoder, Message, Opcode, Role, close_code, encode};
 
 /// Reads of one turn before others get theirs.
@@ -38,6 +38,9 @@ pub(super) struct SessionTask<S: Stream> {
     /// What came behind the handshake of the WebSocket in the same read.
     unread: Vec<u8>,
     ending: Ending,
+    /// Runs while the peer is not read, since it sends too much.
+    pause: Option<Pin<Box<Sleep>>>,
+    _seat: Seat,
 }
 
 /// Gives the session's place back even if its task panics.
@@ -78,15 +81,26 @@ impl<S: Stream> SessionTask<S> {
         conn: ConnId,
         wire: Wire,
         unread: Vec<u8>,
+        seat: Seat,
     ) -> Self {
         let (decoder, dispatch) = (Decoder::new(Role::Server), Dispatch::default());
-        let ending = Ending::Not;
-        Self { shard, conn, wire, polls: false, decoder, dispatch, unread, ending }
+        Self {
+            shard,
+            conn,
+            wire,
+            polls: false,
+            decoder,
+            dispatch,
+            unread,
+            ending: Ending::Not,
+            pause: None,
+            _seat: seat,
+        }
     }
 
     /// The task of a session that is served by long-polling.
-    pub(super) fn of_polling(shard: Rc<Shard<S>>, conn: ConnId, wire: Wire) -> Self {
-        let mut session = Self::of_websocket(shard, conn, wire, Vec::new());
+    pub(super) fn of_polling(shard: Rc<Shard<S>>, conn: ConnId, wire: Wire, seat: Seat) -> Self {
+        let mut session = Self::of_websocket(shard, conn, wire, Vec::new(), seat);
         session.polls = true;
         session
     }
@@ -121,13 +135,43 @@ impl<S: Stream> SessionTask<S> {
                 // Too much of this shard is under way on others; its end wakes this task.
                 return Poll::Pending;
             }
-            let read = if self.polls { self.read_polled(cx) } else { self.read(cx) };
+            let Poll::Ready(bytes_max) = self.poll_allowance(cx) else {
+                // It sends too much; the end of the pause wakes this task.
+                return Poll::Pending;
+            };
+            let read = if self.polls { self.read_polled(cx) } else { self.read(cx, bytes_max) };
             if read.is_pending() {
                 return Poll::Pending;
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// How much may be read now; ready once that is something.
+    fn poll_allowance(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        if !self.shard.measures_bytes {
+            return Poll::Ready(usize::MAX);
+        }
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            match self.shard.core.may_read(self.conn) {
+                Ok(bytes_max) => return Poll::Ready(bytes_max),
+                Err(until) => {
+                    self.shard.core.count(|counters| counters.pauses += 1);
+                    self.pause = Some(Box::pin(tokio::time::sleep_until(until.into())));
+                }
+            }
+        }
+    }
+
+    fn note_read(&self, bytes: usize) {
+        if self.shard.measures_bytes {
+            self.shard.core.note_read(self.conn, bytes);
+        }
     }
 
     /// Takes one posted packet, or what a WebSocket says that would take over.
@@ -174,26 +218,36 @@ impl<S: Stream> SessionTask<S> {
     /// Hands one packet to the hub.
     fn handle_packet(&self, message: &payload::Message<'_>) {
         let conn = self.conn;
+        self.note_read(match message {
+            payload::Message::Binary(bytes) => bytes.len(),
+            payload::Message::Text(text) => text.len(),
+        });
         self.shard.core.handle(match message {
             payload::Message::Binary(bytes) => Event::Binary { conn, bytes },
             payload::Message::Text(text) => Event::Text { conn, text },
         });
     }
 
-    /// Reads once, and handles all that came.
-    fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads once, not more than `bytes_max`, and handles all that came.
+    fn read(&mut self, cx: &mut Context<'_>, bytes_max: usize) -> Poll<()> {
         if !self.unread.is_empty() {
             let mut unread = std::mem::take(&mut self.unread);
+            self.note_read(unread.len());
             self.receive(cx, &mut unread);
             return Poll::Ready(());
         }
         let mut buffer = self.shard.take_buffer();
-        let read = self.shard.streams.borrow_mut().poll_read(self.conn, cx, &mut buffer);
+        let length = bytes_max.min(buffer.len());
+        let space = &mut buffer[..length];
+        let read = self.shard.streams.borrow_mut().poll_read(self.conn, cx, space);
         let gone = |reason| self.shard.core.handle(Event::Gone { conn: self.conn, reason });
         match &read {
             Poll::Pending => {}
             Poll::Ready(Ok(0)) => gone(Reason::TransportClose),
-            Poll::Ready(Ok(count)) => self.receive(cx, &mut buffer[..*count]),
+            Poll::Ready(Ok(count)) => {
+                self.note_read(*count);
+                self.receive(cx, &mut buffer[..*count]);
+            }
             Poll::Ready(Err(_)) => gone(Reason::TransportError),
         }
         *self.shard.buffer.borrow_mut() = buffer;

@@ -1,6 +1,6 @@
 //! One shard's whole life.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -12,24 +12,28 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::Config;
 use super::backlog::Bounds;
-use super::connection::{ConnectionTask, run_polling_session};
+use super::connection::{ConnectionTask, run_polling_session, turn_away};
 use super::rejection::Rejection;
 use super::streams::Streams;
 use super::ticker::run_ticker;
 use super::visit::receive_visits;
 use crate::app::Io;
 use crate::engineio::Revision;
-use crate::hub::{ConnId, Event, Reason};
-use crate::net::{Listener, Stream};
+use crate::hub::{ConnId, Event, Hub, Reason};
+use crate::net::{self, Listener, Stream};
 use crate::room::Sid;
-use crate::shard::{Closing, Core, Exchange, Witness};
+use crate::shard::{Closing, Core, Exchange, Seat, Witness};
 use crate::websocket::close_code;
 
 /// Bytes of the buffer that all reads of a shard go through.
 const READ_BYTES: usize = 64 * 1024;
+
+/// Connections that may be told at a time why they are turned away.
+const TURNING_AWAY_MAX: usize = 16;
 
 /// How long accepting rests after an error that concerns the whole process (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -46,6 +50,10 @@ pub(super) struct Shard<S: Stream> {
     pub(super) newborns: mpsc::Sender<Newborn>,
     /// Whether HTTP connections are to end with their next answer.
     pub(super) stopping: watch::Sender<bool>,
+    /// Whether connections may be held to a rate of bytes.
+    pub(super) measures_bytes: bool,
+    /// How many connections are just being turned away.
+    pub(super) turning_away: Cell<usize>,
     /// Taken by whoever reads, for the time of one poll.
     pub(super) buffer: RefCell<Box<[u8]>>,
 }
@@ -55,6 +63,7 @@ pub(super) struct Shard<S: Stream> {
 pub(super) struct Newborn {
     pub(super) conn: ConnId,
     pub(super) sid: Sid,
+    pub(super) seat: Seat,
 }
 
 /// Sessions that may wait for their tasks to be started.
@@ -122,6 +131,8 @@ async fn run_accept<L: Listener>(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut shutdown = pin!(shutdown);
+    // Accepting rests until then.
+    let mut rest = Instant::now();
     loop {
         // The end comes first, then the ended (they free memory), then the new;
         // of these first the sessions, since their clients were answered already.
@@ -132,12 +143,13 @@ async fn run_accept<L: Listener>(
             Some(newborn) = newborns.recv() => {
                 connections.spawn_local(run_polling_session(Rc::clone(shard), newborn));
             }
-            accepted = listener.accept() => match accepted {
+            accepted = accept(&mut listener, rest) => match accepted {
                 Ok((stream, address)) => start(shard, connections, stream, address),
                 Err(error) => {
+                    shard.core.count(|counters| counters.accepts_failed += 1);
                     tracing::warn!(%error, "a connection could not be accepted");
                     if !is_of_one_connection(&error) {
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        rest = Instant::now() + ACCEPT_PAUSE;
                     }
                 }
             },
@@ -145,15 +157,34 @@ async fn run_accept<L: Listener>(
     }
 }
 
+/// Accepts a connection, not before `rest`.
+async fn accept<L: Listener>(listener: &mut L, rest: Instant) -> io::Result<(L::Io, SocketAddr)> {
+    if Instant::now() < rest {
+        tokio::time::sleep_until(rest).await;
+    }
+    listener.accept().await
+}
+
+/// Begins what becomes of a connection, if there may be one more.
 fn start<S: Stream>(
     shard: &Rc<Shard<S>>,
     connections: &mut JoinSet<()>,
     stream: S,
     address: SocketAddr,
 ) {
-    let conn = shard.streams.borrow_mut().insert(stream);
-    tracing::debug!(%address, conn = conn.generation, "accepted");
-    connections.spawn_local(ConnectionTask::new(Rc::clone(shard), conn, address));
+    match Seat::take(&shard.core, net::address(address.ip())) {
+        Ok(seat) => {
+            let conn = shard.streams.borrow_mut().insert(stream);
+            tracing::debug!(%address, conn = conn.generation, "accepted");
+            connections.spawn_local(ConnectionTask::new(Rc::clone(shard), conn, address, seat));
+        }
+        Err(why) if shard.turning_away.get() < TURNING_AWAY_MAX => {
+            tracing::debug!(%address, ?why, "turned away");
+            connections.spawn_local(turn_away(Rc::clone(shard), stream, why.into()));
+        }
+        // Closed without a word.
+        Err(why) => tracing::debug!(%address, ?why, "turned away at once"),
+    }
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -203,10 +234,11 @@ impl<S: Stream> Shard<S> {
     ) -> (Self, mpsc::Receiver<Newborn>) {
         let mut io = Io::default();
         app(&mut io);
-        let now = || tokio::time::Instant::now().into_std();
+        let now = || Instant::now().into_std();
         let (limits, seed) = (config.limits.clone(), config.seed);
         let core = Core::new(exchange, limits, &io.names(), seed, now, witness);
         io.attach(&core);
+        let measures_bytes = core.read(Hub::measures_bytes);
         let bounds = Bounds {
             bytes_max: config.outbound_bytes_max,
             packets_max: config.outbound_packets_max,
@@ -221,6 +253,8 @@ impl<S: Stream> Shard<S> {
             sids: RefCell::default(),
             newborns,
             stopping: watch::Sender::new(false),
+            measures_bytes,
+            turning_away: Cell::new(0),
             buffer: RefCell::default(),
         };
         (shard, births)

@@ -7,14 +7,14 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use parlor::Policy;
+use parlor::{Policy, RatePolicy};
 
 use super::kind::{
     address, bytes, choice, count, list, log_filter, namespace, or_word, origin, time, url_path,
     yes_or_no,
 };
 use super::options::LogFormat;
-use super::setting::{Group, group, setting};
+use super::setting::{Group, Setting, group, setting};
 
 /// Long enough for anything, short enough that no deadline overflows.
 const TIMES: RangeInclusive<Duration> =
@@ -23,6 +23,9 @@ const TIMES: RangeInclusive<Duration> =
 const BYTES: RangeInclusive<u64> = 1..=1 << 30;
 /// What is held one by one for each client; more is a typing error.
 const ITEMS: RangeInclusive<u64> = 1..=1_000_000;
+/// Where 0 is no limit.
+const BYTES_OR_NONE: RangeInclusive<u64> = 0..=1 << 30;
+const ITEMS_OR_NONE: RangeInclusive<u64> = 0..=10_000_000;
 
 const POLICIES: [(&str, Policy); 3] = [
     ("disconnect", Policy::Disconnect),
@@ -150,57 +153,131 @@ fn cors() -> Group {
 }
 
 fn limits() -> Group {
+    let settings = [outbound(), held(), connections(), rates()];
     group(
         "limits",
-        "What one client may make the server hold.",
-        vec![
-            setting(
-                "outbound_bytes_max",
-                "What may wait for a client that does not read; at one byte more the policy applies.",
-                bytes(BYTES),
-                |to| &mut to.engine.outbound_bytes_max,
-            ),
-            setting(
-                "outbound_packets_max",
-                "Packets that may wait for a client that does not read; at one more the policy applies.",
-                count(ITEMS),
-                |to| &mut to.engine.outbound_packets_max,
-            ),
-            setting(
-                "policy",
-                "What is done when more would wait: the client is closed, or events for it are dropped.",
-                choice(&POLICIES),
-                |to| &mut to.engine.policy,
-            ),
-            setting(
-                "events_waiting_max",
-                "Events of a connection that may wait for handlers; from there on it is not read.",
-                count(ITEMS),
-                |to| &mut to.engine.events_waiting_max,
-            ),
-            setting("attachments_max", "Binary attachments of one packet.", count(0..=128), |to| {
-                &mut to.engine.limits.attachments_max
-            }),
-            setting(
-                "rooms_per_socket_max",
-                "Rooms that a socket may be in at a time; as many may it watch.",
-                count(ITEMS),
-                |to| &mut to.engine.limits.rooms_per_socket_max,
-            ),
-            setting(
-                "namespaces_per_connection_max",
-                "Namespaces that a connection may be in at a time.",
-                count(ITEMS),
-                |to| &mut to.engine.limits.namespaces_per_connection_max,
-            ),
-            setting(
-                "acks_in_flight_max",
-                "Acks that a socket may owe at a time; one more and the oldest is given up.",
-                count(ITEMS),
-                |to| &mut to.engine.limits.acks_in_flight_max,
-            ),
-        ],
+        "What one client may make the server hold, and how fast it may be.",
+        settings.into_iter().flatten().collect(),
     )
+}
+
+fn outbound() -> Vec<Setting> {
+    vec![
+        setting(
+            "outbound_bytes_max",
+            "What may wait for a client that does not read; at one byte more the policy applies.",
+            bytes(BYTES),
+            |to| &mut to.engine.outbound_bytes_max,
+        ),
+        setting(
+            "outbound_packets_max",
+            "Packets that may wait for a client that does not read; at one more the policy applies.",
+            count(ITEMS),
+            |to| &mut to.engine.outbound_packets_max,
+        ),
+        setting(
+            "policy",
+            "What is done when more would wait: the client is closed, or events for it are dropped.",
+            choice(&POLICIES),
+            |to| &mut to.engine.policy,
+        ),
+    ]
+}
+
+fn held() -> Vec<Setting> {
+    vec![
+        setting(
+            "events_waiting_max",
+            "Events of a connection that may wait for handlers; from there on it is not read.",
+            count(ITEMS),
+            |to| &mut to.engine.events_waiting_max,
+        ),
+        setting("attachments_max", "Binary attachments of one packet.", count(0..=128), |to| {
+            &mut to.engine.limits.attachments_max
+        }),
+        setting(
+            "rooms_per_socket_max",
+            "Rooms that a socket may be in at a time; as many may it watch.",
+            count(ITEMS),
+            |to| &mut to.engine.limits.rooms_per_socket_max,
+        ),
+        setting(
+            "namespaces_per_connection_max",
+            "Namespaces that a connection may be in at a time.",
+            count(ITEMS),
+            |to| &mut to.engine.limits.namespaces_per_connection_max,
+        ),
+        setting(
+            "acks_in_flight_max",
+            "Acks that a socket may owe at a time; one more and the oldest is given up.",
+            count(ITEMS),
+            |to| &mut to.engine.limits.acks_in_flight_max,
+        ),
+    ]
+}
+
+fn connections() -> Vec<Setting> {
+    vec![
+        setting(
+            "connections_max",
+            "Connections in total; `auto` is what there are descriptors for, less a reserve, 0 is no limit.",
+            or_word("auto", count(ITEMS_OR_NONE)),
+            |to| &mut to.engine.limits.connections_max,
+        ),
+        setting(
+            "connections_per_address_max",
+            "Connections of one address (of IPv6: of one /64 network); 0 is no limit.",
+            count(ITEMS_OR_NONE),
+            |to| &mut to.engine.limits.connections_per_address_max,
+        ),
+    ]
+}
+
+fn rates() -> Vec<Setting> {
+    vec![
+        setting(
+            "events_per_second",
+            "Events of a connection; 0 is no limit.",
+            count(ITEMS_OR_NONE),
+            |to| &mut to.engine.limits.rates.events_per_second,
+        ),
+        setting(
+            "bytes_per_second",
+            "Bytes of a connection, which is not read while it is over that; 0 is no limit.",
+            bytes(BYTES_OR_NONE),
+            |to| &mut to.engine.limits.rates.bytes_per_second,
+        ),
+        setting(
+            "address_connections_per_second",
+            "Connections that an address may begin, a client that polls three or four; 0 is no limit.",
+            count(ITEMS_OR_NONE),
+            |to| &mut to.engine.limits.rates.address_connections_per_second,
+        ),
+        setting(
+            "address_events_per_second",
+            "Events of all connections of an address; 0 is no limit.",
+            count(ITEMS_OR_NONE),
+            |to| &mut to.engine.limits.rates.address_events_per_second,
+        ),
+        setting(
+            "address_bytes_per_second",
+            "Bytes of all connections of an address; 0 is no limit.",
+            bytes(BYTES_OR_NONE),
+            |to| &mut to.engine.limits.rates.address_bytes_per_second,
+        ),
+        setting(
+            "rate_burst",
+            "How long what is not used of a rate is saved up, to come at once.",
+            time(TIMES),
+            |to| &mut to.engine.limits.rates.burst,
+        ),
+        setting(
+            "rate_policy",
+            "What is done with an event that comes too fast: it is refused, or the client is closed.",
+            choice(&[("refuse", RatePolicy::Refuse), ("disconnect", RatePolicy::Disconnect)]),
+            |to| &mut to.engine.limits.rates.policy,
+        ),
+    ]
 }
 
 fn recovery() -> Group {

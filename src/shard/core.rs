@@ -12,8 +12,8 @@ use super::exchange::{Content, Envelope, Inbox, Links, Permit};
 use super::tickets::{Tickets, Waiting};
 use super::{Attached, Exchange, Handshake, Ids, Outbox, Parcel};
 use crate::hub::{
-    Accepted, Action, Actions, Census, ConnId, Counters, Event, Hub, Limits, Loss, NamespaceId,
-    Notification, Opening, Place, Reason, SocketId, Ticket,
+    Accepted, Action, Actions, Address, Census, ConnId, Counters, Event, Hub, Limits, Loss,
+    NamespaceId, Notification, Opening, Place, Reason, SocketId, Ticket, TurnedAway,
 };
 use crate::room::{ShardId, Sid};
 use crate::socketio::Args;
@@ -41,6 +41,8 @@ pub enum Closing {
 pub struct Core {
     state: RefCell<State>,
     now: Now,
+    /// Connections of all shards together; 0 is no limit.
+    connections_max: usize,
     witness: Option<Witness>,
     /// Of the task that ends ticks, writes and keeps the timer.
     ticker: RefCell<Option<Waker>>,
@@ -103,6 +105,7 @@ impl Core {
         let ids = Box::new(Ids::new(seed, links.place.shard));
         let secret = u64::from_le_bytes(seed[..8].try_into().expect("eight of 32 bytes"));
         let place = Place { secret, ..links.place };
+        let connections_max = limits.connections_max.unwrap_or_default();
         let hub = Hub::new(place, limits, namespaces, ids, witness.is_some(), now());
         let state = State {
             hub,
@@ -122,6 +125,7 @@ impl Core {
         Rc::new(Self {
             state: RefCell::new(state),
             now,
+            connections_max,
             witness,
             ticker: RefCell::new(None),
             woken: Cell::new(false),
@@ -272,6 +276,43 @@ impl Core {
     /// What was dropped and refused since the shard began.
     pub fn counters(&self) -> Counters {
         self.state.borrow().hub.counters
+    }
+
+    /// Lets in a connection from `address`, or a session from there that polls;
+    /// counts it if it is turned away.
+    pub(super) fn let_in(&self, address: Address) -> Result<(), TurnedAway> {
+        let now = (self.now)();
+        let mut state = self.state.borrow_mut();
+        let hub = &mut state.hub;
+        let entered = if self.links.seats.take(self.connections_max) {
+            let entered = hub.let_in(address, now);
+            entered.inspect_err(|_| self.links.seats.give_back())
+        } else {
+            Err(TurnedAway::Full)
+        };
+        entered.inspect_err(|turned_away| hub.counters.turn_away(*turned_away))
+    }
+
+    /// What was let in has ended.
+    pub(super) fn let_go(&self, address: Address) {
+        self.links.seats.give_back();
+        self.state.borrow_mut().hub.let_go(address, (self.now)());
+    }
+
+    /// How many bytes of a connection may be read now.
+    ///
+    /// # Errors
+    ///
+    /// When to ask again.
+    pub fn may_read(&self, conn: ConnId) -> Result<usize, Instant> {
+        let now = (self.now)();
+        self.change(|state| state.hub.may_read(conn, now))
+    }
+
+    /// Notes bytes of a connection that have been read.
+    pub fn note_read(&self, conn: ConnId, bytes: usize) {
+        let now = (self.now)();
+        self.state.borrow_mut().hub.note_read(conn, bytes, now);
     }
 
     /// Counts something. Not while the outbox is lent.

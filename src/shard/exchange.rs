@@ -23,6 +23,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
+use super::seats::Seats;
+
 use crate::hub::Place;
 use crate::hub::exchange::{Message, Request};
 use crate::room::ShardId;
@@ -45,6 +47,8 @@ pub(super) struct Links {
     /// By [`ShardId`]; the own one leads back to the own inbox.
     peers: Vec<UnboundedSender<Envelope>>,
     budget: Arc<Budget>,
+    /// Of all shards together.
+    pub(super) seats: Arc<Seats>,
 }
 
 /// The receiving side.
@@ -99,12 +103,13 @@ pub(super) struct Permit {
 pub fn mesh(shards: u8) -> Vec<Exchange> {
     assert!(shards > 0, "a server has at least one shard");
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..shards).map(|_| unbounded_channel()).unzip();
+    let seats = Arc::new(Seats::default());
     let end = |(shard, receiver): (u8, _)| {
         let shard = ShardId(shard);
         let own_inbox = senders[usize::from(shard.0)].clone();
         let budget = Arc::new(Budget { used: AtomicUsize::new(0), own_inbox, shard });
-        let links =
-            Links { place: Place { shard, shards, secret: 0 }, peers: senders.clone(), budget };
+        let (place, seats) = (Place { shard, shards, secret: 0 }, Arc::clone(&seats));
+        let links = Links { place, peers: senders.clone(), budget, seats };
         Exchange { links, inbox: Inbox { receiver, delays: None } }
     };
     (0..shards).zip(receivers).map(end).collect()

@@ -18,6 +18,7 @@ mod exchange;
 mod handshake;
 mod ids;
 mod outbox;
+mod seats;
 mod tickets;
 
 pub use self::core::{Closing, Core, Now, Witness};
@@ -26,4 +27,5 @@ pub use exchange::{Exchange, Parcel, mesh};
 pub use handshake::{Handshake, Transport};
 pub use ids::Ids;
 pub use outbox::{Outbox, Run};
+pub use seats::Seat;
 pub use tickets::{Replies, Waiting};

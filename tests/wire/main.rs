@@ -24,6 +24,7 @@ mod polling;
 #[path = "../support/process.rs"]
 mod process;
 mod random;
+mod rates;
 mod server;
 mod settings;
 mod stop;

@@ -256,7 +256,7 @@ impl World {
                 server::Action::HoldProbe => self.socket_down.push_back(Frame::Open),
                 server::Action::ReplyProbe => self.socket_down.push_back(Frame::Text("3probe")),
                 server::Action::DropProbe | server::Action::HoldGet | server::Action::HoldPost => {}
-                server::Action::Answer(server::Answer::Close | server::Answer::QueueAndClose)
+                server::Action::Answer(server::Answer::Close)
                 | server::Action::Ended(_)
                 | server::Action::Refuse(_)
                 | server::Action::RefuseProbe => panic!("{action:?} to a client like ours"),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use parlor::Config;
 use parlor::hub::Recovery;
 use parlor::server::{Cors, Origins};
+use parlor::{Config, Rates};
 use toml::Value;
 
 use super::*;
@@ -13,7 +13,7 @@ use crate::settings::options::Options;
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 32] = [
+const VALUES: [(&str, &str); 41] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -38,6 +38,15 @@ const VALUES: [(&str, &str); 32] = [
     ("limits.rooms_per_socket_max", "4013"),
     ("limits.namespaces_per_connection_max", "4014"),
     ("limits.acks_in_flight_max", "4015"),
+    ("limits.connections_max", "4019"),
+    ("limits.connections_per_address_max", "4020"),
+    ("limits.events_per_second", "4021"),
+    ("limits.bytes_per_second", "4022"),
+    ("limits.address_connections_per_second", "4023"),
+    ("limits.address_events_per_second", "4024"),
+    ("limits.address_bytes_per_second", "4025"),
+    ("limits.rate_burst", "4026ms"),
+    ("limits.rate_policy", "disconnect"),
     ("recovery.enabled", "true"),
     ("recovery.window", "4018ms"),
     ("recovery.packets_max", "4019"),
@@ -170,6 +179,9 @@ fn every_setting_arrives_where_it_is_used() {
     assert_eq!(close_timeout, ms(4008));
     let parlor::Limits {
         attachments_max,
+        connections_max,
+        connections_per_address_max,
+        rates,
         connect_timeout,
         acks_in_flight_max,
         max_payload,
@@ -190,4 +202,18 @@ fn every_setting_arrives_where_it_is_used() {
     assert_eq!((ping_interval, ping_timeout, connect_timeout), (ms(4005), ms(4006), ms(4007)));
     assert_eq!((max_payload, attachments_max, rooms_per_socket_max), (4009, 12, 4013));
     assert_eq!((namespaces_per_connection_max, acks_in_flight_max), (4014, 4015));
+    assert_eq!((connections_max, connections_per_address_max), (Some(4019), 4020));
+    let Rates {
+        burst,
+        events_per_second,
+        bytes_per_second,
+        address_connections_per_second,
+        address_events_per_second,
+        address_bytes_per_second,
+        policy,
+    } = rates;
+    assert_eq!((events_per_second, bytes_per_second), (4021, 4022));
+    assert_eq!((address_events_per_second, address_bytes_per_second), (4024, 4025));
+    assert_eq!(address_connections_per_second, 4023);
+    assert_eq!((burst, policy), (ms(4026), RatePolicy::Disconnect));
 }
