@@ -15,8 +15,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::connection::Membership;
 use super::encode::Outgoing;
-use super::{Actions, Hub, Payload, Reason, SocketId};
+use super::{Actions, ConnId, Hub, Payload, Reason, SocketId};
 use crate::room::ShardId;
 use crate::websocket::close_code;
 
@@ -168,6 +169,18 @@ impl Hub {
             hold.notices.push(notice);
         }
         true
+    }
+
+    /// Whether something for a socket of this connection waits until a home has answered.
+    pub fn is_held(&self, conn: ConnId) -> bool {
+        let memberships = self.connection(conn).map_or(&[][..], |here| &here.memberships);
+        memberships.iter().any(|&(namespace, membership)| match membership {
+            Membership::Joined(key) => {
+                let hold = self.at(namespace).socket(key).and_then(|socket| socket.hold.as_ref());
+                hold.is_some_and(|hold| !hold.held.is_empty())
+            }
+            Membership::Asked(_) | Membership::Entering(_) | Membership::PutOut => false,
+        })
     }
 
     /// Whether something waits for the end of this socket's handler.

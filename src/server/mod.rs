@@ -18,11 +18,15 @@
 //! * A broadcast is encoded once; each connection is written to once per tick.
 //! * A peer that does not read is closed when `outbound_bytes_max` is passed,
 //!   and delays nobody.
+//! * A server that is told to end lets its sessions go one by one, each after
+//!   all that it had been promised: see [`serve`].
 
 mod config;
 mod connection;
 mod cookie;
 mod cors;
+mod departures;
+mod drain;
 mod encoding;
 mod handshake;
 mod http;

@@ -37,6 +37,7 @@ impl Rejection {
             405 => "Method Not Allowed",
             426 => "Upgrade Required",
             431 => "Request Header Fields Too Large",
+            503 => "Service Unavailable",
             _ => "Error",
         };
         let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };

@@ -1,6 +1,6 @@
 //! One shard's whole life.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -14,18 +14,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::Config;
-use super::connection::{ConnectionTask, run_polling_session};
+use super::connection::ConnectionTask;
+use super::drain::{Tasks, drain, report};
 use super::rejection::Rejection;
 use super::streams::Streams;
 use super::ticker::run_ticker;
 use super::visit::receive_visits;
 use crate::app::Io;
 use crate::engineio::Revision;
-use crate::hub::{ConnId, Event, Reason};
+use crate::hub::ConnId;
 use crate::net::{Listener, Stream};
 use crate::room::Sid;
 use crate::shard::{Closing, Core, Exchange, Witness};
-use crate::websocket::close_code;
 
 /// Bytes of the buffer that all reads of a shard go through.
 const READ_BYTES: usize = 64 * 1024;
@@ -43,6 +43,8 @@ pub(super) struct Shard<S: Stream> {
     pub(super) sids: RefCell<BTreeMap<Sid, ConnId>>,
     /// Sessions that began with long-polling, and whose tasks are to be started.
     pub(super) newborns: mpsc::Sender<Newborn>,
+    /// Whether the server is to end: no session begins any more.
+    pub(super) draining: Cell<bool>,
     /// Whether HTTP connections are to end with their next answer.
     pub(super) stopping: watch::Sender<bool>,
     /// Taken by whoever reads, for the time of one poll.
@@ -60,6 +62,10 @@ pub(super) struct Newborn {
 const NEWBORNS_MAX: usize = 64;
 
 /// Runs one shard until `shutdown` resolves and its connections are closed.
+///
+/// How it ends is told by [`serve`](super::serve). All shards of a server are
+/// to be told at about the same time: each serves the others' sessions until
+/// these have gone.
 ///
 /// `exchange` leads to the other shards of the server; [`Exchange::alone`] is
 /// for a server with one. `app` registers the application's handlers; it is
@@ -84,10 +90,9 @@ pub async fn run_shard<L: Listener>(
     ticker.spawn_local(run_ticker(Rc::clone(&shard)));
     let mut other_shards = JoinSet::new();
     other_shards.spawn_local(run_exchange(Rc::clone(&shard)));
-    let mut connections = JoinSet::new();
-    run_accept(listener, newborns, &shard, &mut connections, shutdown).await;
-    close_all(&shard, &mut connections).await;
-    finish(&shard).await;
+    let mut tasks = Tasks::new(newborns);
+    run_accept(listener, &shard, &mut tasks, shutdown).await;
+    drain(&shard, &mut tasks).await;
 }
 
 /// Handles what other shards say, for as long as this one lives.
@@ -105,34 +110,23 @@ async fn run_exchange<S: Stream>(shard: Rc<Shard<S>>) {
     .await
 }
 
-/// Serves the other shards until they need this one no longer.
-async fn finish<S: Stream>(shard: &Shard<S>) {
-    shard.core.finish();
-    let finished = poll_fn(|cx| shard.core.poll_finished(cx));
-    let _ = tokio::time::timeout(SHUTDOWN_MAX, finished).await;
-}
-
 /// Accepts until told to stop; the listener is closed then.
 async fn run_accept<L: Listener>(
     mut listener: L,
-    mut newborns: mpsc::Receiver<Newborn>,
     shard: &Rc<Shard<L::Io>>,
-    connections: &mut JoinSet<()>,
+    tasks: &mut Tasks,
     shutdown: impl Future<Output = ()>,
 ) {
     let mut shutdown = pin!(shutdown);
     loop {
-        // The end comes first, then the ended (they free memory), then the new;
-        // of these first the sessions, since their clients were answered already.
+        // The end comes first, then the ended (they free memory) and the sessions
+        // whose clients were answered already, then the new.
         tokio::select! {
             biased;
-            () = &mut shutdown => return,
-            Some(ended) = connections.join_next() => report(ended),
-            Some(newborn) = newborns.recv() => {
-                connections.spawn_local(run_polling_session(Rc::clone(shard), newborn));
-            }
+            () = &mut shutdown => return accept_waiting(&mut listener, shard, tasks).await,
+            () = tasks.run(shard) => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, address)) => start(shard, connections, stream, address),
+                Ok((stream, address)) => start(shard, tasks, stream, address),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     if !is_of_one_connection(&error) {
@@ -144,52 +138,36 @@ async fn run_accept<L: Listener>(
     }
 }
 
-fn start<S: Stream>(
-    shard: &Rc<Shard<S>>,
-    connections: &mut JoinSet<()>,
-    stream: S,
-    address: SocketAddr,
+/// Accepts those whom the kernel has let in already: it would reset them when
+/// the listener is closed, and with them the requests of sessions that are still
+/// served.
+async fn accept_waiting<L: Listener>(
+    listener: &mut L,
+    shard: &Rc<Shard<L::Io>>,
+    tasks: &mut Tasks,
 ) {
+    // The driver hears of them when the thread rests.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    for _ in 0..ACCEPTED_LAST_MAX {
+        let accepted = poll_fn(|cx| Poll::Ready(pin!(listener.accept()).poll(cx)));
+        let Poll::Ready(Ok((stream, address))) = tokio::task::unconstrained(accepted).await else {
+            return;
+        };
+        start(shard, tasks, stream, address);
+    }
+}
+
+/// As many as the kernel lets wait.
+const ACCEPTED_LAST_MAX: usize = 4096;
+
+fn start<S: Stream>(shard: &Rc<Shard<S>>, tasks: &mut Tasks, stream: S, address: SocketAddr) {
     let conn = shard.streams.borrow_mut().insert(stream);
     tracing::debug!(%address, conn = conn.generation, "accepted");
-    connections.spawn_local(ConnectionTask::new(Rc::clone(shard), conn, address));
+    tasks.connections.spawn_local(ConnectionTask::new(Rc::clone(shard), conn, address));
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
-}
-
-/// How long the end of the server waits for peers that do not go by themselves:
-/// whoever sends a signal expects the process to be gone within a second.
-const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
-
-/// Tells everybody to go, and waits until they have, but not for long.
-async fn close_all<S: Stream>(shard: &Rc<Shard<S>>, connections: &mut JoinSet<()>) {
-    shard.stopping.send_replace(true);
-    for conn in shard.core.read(|hub| hub.connections()) {
-        let (close_code, reason) = (close_code::GOING_AWAY, Reason::ServerShuttingDown);
-        shard.core.handle(Event::Close { conn, close_code, reason });
-    }
-    let patience = shard.config.close_timeout.min(SHUTDOWN_MAX);
-    let mut timeout = pin!(tokio::time::sleep(patience));
-    poll_fn(|cx| {
-        loop {
-            match connections.poll_join_next(cx) {
-                Poll::Ready(Some(ended)) => report(ended),
-                Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Pending => return timeout.as_mut().poll(cx),
-            }
-        }
-    })
-    .await;
-}
-
-fn report(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!(%error, "a connection's task panicked: this is a bug in the engine");
-    }
 }
 
 impl<S: Stream> Shard<S> {
@@ -214,6 +192,7 @@ impl<S: Stream> Shard<S> {
             streams: RefCell::new(Streams::new()),
             sids: RefCell::default(),
             newborns,
+            draining: Cell::new(false),
             stopping: watch::Sender::new(false),
             buffer: RefCell::default(),
         };
@@ -244,6 +223,18 @@ impl<S: Stream> Shard<S> {
             Some(wire) if Some(wire.revision()) == revision => Ok(conn),
             Some(_) => Err(Rejection::BadRequest),
         }
+    }
+
+    /// Sessions that are open, or whose handlers still run.
+    pub(super) fn sessions(&self) -> usize {
+        self.core.census().0.connections
+    }
+
+    /// Resolves when HTTP connections are to end with their next answer.
+    pub(super) async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // The sender lives as long as the shard.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
     }
 
     /// Takes the read buffer; it is put back before the poll ends.

@@ -24,7 +24,7 @@ const ITEMS: RangeInclusive<u64> = 1..=1_000_000;
 
 /// Every setting, in the order in which people are shown them.
 pub(super) fn table() -> Vec<Group> {
-    vec![server(), http(), cors(), limits(), log()]
+    vec![server(), drain(), http(), cors(), limits(), log()]
 }
 
 fn server() -> Group {
@@ -84,6 +84,19 @@ fn server() -> Group {
                 |to| &mut to.engine.limits.max_payload,
             ),
         ],
+    )
+}
+
+fn drain() -> Group {
+    group(
+        "drain",
+        "How the server ends when a signal says so; a second signal ends it at once.",
+        vec![setting(
+            "window",
+            "Over how long the clients are told to go, one by one; 0s: all at once.",
+            time(Duration::ZERO..=*TIMES.end()),
+            |to| &mut to.engine.drain_window,
+        )],
     )
 }
 

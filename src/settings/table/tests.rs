@@ -12,7 +12,7 @@ use crate::settings::options::Options;
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 24] = [
+const VALUES: [(&str, &str); 25] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -23,6 +23,7 @@ const VALUES: [(&str, &str); 24] = [
     ("connect_timeout", "4007ms"),
     ("close_timeout", "4008ms"),
     ("max_payload_bytes", "4009"),
+    ("drain.window", "4018ms"),
     ("http.allow_eio3", "true"),
     ("http.compression", "false"),
     ("http.keep_alive_timeout", "4016ms"),
@@ -138,6 +139,7 @@ fn every_setting_arrives_where_it_is_used() {
         outbound_bytes_max,
         events_waiting_max,
         close_timeout,
+        drain_window,
         allow_eio3,
         cors,
         // Only for applications of their own.
@@ -155,7 +157,7 @@ fn every_setting_arrives_where_it_is_used() {
     assert_eq!((keep_alive_timeout, upgrade_timeout), (ms(4016), ms(4017)));
     assert_eq!((path.as_str(), options.shards, options.share_address), ("/live/", Some(3), true));
     assert_eq!((outbound_bytes_max, events_waiting_max), (4010, 4011));
-    assert_eq!(close_timeout, ms(4008));
+    assert_eq!((close_timeout, drain_window), (ms(4008), ms(4018)));
     let parlor::Limits {
         attachments_max,
         connect_timeout,
