@@ -1,18 +1,19 @@
 //! `parlor`: the chat rooms as a server.
 
 mod settings;
+mod signals;
 
-use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use parlor::{chat, net, serve};
 use rand_core::{Rng, SeedableRng};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::{LogFormat, Options, Request};
+use crate::signals::{Signal, Signals};
 
 const EXIT_SETTINGS: u8 = 2;
 
@@ -26,7 +27,11 @@ async fn main() -> ExitCode {
             if !ignored.is_empty() {
                 tracing::warn!("not settings: {}; see parlor --help", ignored.join(", "));
             }
-            run(*options).await
+            match run(*options).await {
+                Ok(Some(signal)) => return ExitCode::from(signal.exit_code()),
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            }
         }
         Err(error) => return fail(&error.to_string(), ExitCode::from(EXIT_SETTINGS)),
     };
@@ -60,9 +65,11 @@ fn log(options: &Options) {
     }
 }
 
-async fn run(options: Options) -> Result<(), String> {
+/// Serves until a signal ends it; returns the second one, if that came before all had gone.
+async fn run(options: Options) -> Result<Option<Signal>, String> {
     // Registered before the ready line: who reads it may send a signal at once.
-    let shutdown = stopped(signal(SignalKind::interrupt()), signal(SignalKind::terminate()))?;
+    let signals =
+        Signals::listen().map_err(|error| format!("can not listen for signals: {error}"))?;
     net::raise_descriptor_limit();
     let listen = options.listen;
     let listeners = net::listen_shards(listen, options.shards(), options.share_address)
@@ -71,26 +78,24 @@ async fn run(options: Options) -> Result<(), String> {
     let config = options.config();
     let server = format!("{:016x}", rand_chacha::ChaCha12Rng::from_seed(config.seed).next_u64());
     announce(address);
-    serve(listeners, config, chat::app(options.namespaces(), server), shutdown)
-        .await
-        .map_err(|error| error.to_string())
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async { drop(stopped.await) };
+    // Who has been served to the end needs no signal.
+    tokio::select! {
+        biased;
+        served = serve(listeners, config, chat::app(options.namespaces(), server), shutdown) => {
+            served.map(|()| None).map_err(|error| error.to_string())
+        }
+        insisted = insist(signals, stop) => Ok(Some(insisted)),
+    }
 }
 
-/// Resolves when a person or a supervisor wants the server to end.
-fn stopped(
-    interrupt: io::Result<Signal>,
-    terminate: io::Result<Signal>,
-) -> Result<impl Future<Output = ()>, String> {
-    let failed = |error| format!("can not listen for signals: {error}");
-    let (mut interrupt, mut terminate) = (interrupt.map_err(failed)?, terminate.map_err(failed)?);
-    Ok(async move {
-        // Either will do; the order does not matter.
-        tokio::select! {
-            biased;
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
+/// Says at the first signal that the server is to end; returns with the second:
+/// who sends that does not want to wait.
+async fn insist(mut signals: Signals, stop: oneshot::Sender<()>) -> Signal {
+    signals.next().await;
+    drop(stop);
+    signals.next().await
 }
 
 #[expect(clippy::print_stdout, reason = "the one line that scripts wait for")]

@@ -115,7 +115,7 @@ fn a_variable_names_the_file_unless_a_flag_does() {
 fn what_is_printed_reads_as_what_it_says() {
     let default = printed(&mut parlor(&["--print-config"]));
     let flags = "--listen [::1]:0 --path /a\"b\\c --namespace /ü'\",/b --shards 7 --share-address true --ping-interval 1500ms \
-        --ping-timeout 24h --connect-timeout 1ms --close-timeout 90s --max-payload-bytes 1001 \
+        --ping-timeout 24h --drain-window 0s --connect-timeout 1ms --close-timeout 90s --max-payload-bytes 1001 \
         --http-allow-eio3 true --http-compression false --http-keep-alive-timeout 3s \
         --http-upgrade-timeout 4s --cors-origin https://a.example,* --cors-credentials true \
         --recovery-enabled true --recovery-window 7s --recovery-packets-max 7 \

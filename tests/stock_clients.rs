@@ -87,6 +87,31 @@ fn a_stock_client_survives_a_restart_of_parlor() {
     survive_a_restart(|port| Some(parlor(port)));
 }
 
+#[test]
+fn stock_clients_go_over_to_a_second_server_on_the_same_address() {
+    for transports in ["websocket", "polling,websocket"] {
+        let shared = |port| {
+            let mut server = parlor(port);
+            server.args(["--share-address", "true", "--drain-window", "2s"]);
+            Process::start(&mut server)
+        };
+        let mut first = shared(0);
+        let address = address(&first.line());
+        let Some(mut clients) = node("drain-client.mjs") else { return };
+        let clients = clients.arg(format!("http://{address}")).env("TRANSPORTS", transports);
+        let mut clients = Process::start(clients);
+        assert_eq!(clients.line(), "connected");
+        let mut second = shared(address.port());
+        second.line();
+        first.signal("TERM");
+        let status = first.wait(PATIENCE).expect("the server ends when all have gone");
+        assert!(status.success(), "{transports}: {status}");
+        let moved = clients.line();
+        assert_eq!(clients.line(), "nothing was lost", "{transports}: {moved}");
+        assert!(clients.wait(PATIENCE).expect("the clients are done").success());
+    }
+}
+
 fn run_suite(mut server: Process, transports: &str) {
     let url = format!("http://{}", address(&server.line()));
     let Some(mut suite) = node("chat-suite.mjs") else { return };

@@ -18,9 +18,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::connection::Membership;
 use super::exchange::Packet;
 use super::session::Way;
-use super::{Actions, Hub, Loss, Payload, Reason, SocketId};
+use super::{Actions, ConnId, Hub, Loss, Payload, Reason, SocketId};
 use crate::room::ShardId;
 use crate::websocket::close_code;
 
@@ -207,6 +208,18 @@ impl Hub {
             hold.notices.push(packet);
         }
         true
+    }
+
+    /// Whether something for a socket of this connection waits until a home has answered.
+    pub fn is_held(&self, conn: ConnId) -> bool {
+        let memberships = self.connection(conn).map_or(&[][..], |here| &here.memberships);
+        memberships.iter().any(|&(namespace, membership)| match membership {
+            Membership::Joined(key) => {
+                let hold = self.at(namespace).socket(key).and_then(|socket| socket.hold.as_ref());
+                hold.is_some_and(|hold| !hold.held.is_empty())
+            }
+            Membership::Asked(_) | Membership::Entering(_) | Membership::PutOut => false,
+        })
     }
 
     /// Whether something waits for the end of this socket's handler.

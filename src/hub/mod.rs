@@ -33,6 +33,7 @@
 
 mod addresses;
 mod bucket;
+mod census;
 mod command;
 mod connection;
 mod counters;
@@ -57,6 +58,7 @@ use std::time::Instant;
 
 pub use addresses::{Address, TurnedAway};
 pub use bucket::{Bucket, Rate};
+pub use census::Census;
 pub use connection::Opening;
 use connection::{Connection, Membership, Phase};
 pub use counters::{Counters, Drops};
@@ -385,25 +387,6 @@ impl Hub {
         &self.at(namespace).name
     }
 
-    /// What is held at the moment.
-    pub fn census(&self) -> Census {
-        Census {
-            connections: self.open_count,
-            sockets: self.namespaces.iter().map(Namespace::len).sum(),
-            rooms: self
-                .namespaces
-                .iter()
-                .filter_map(|namespace| namespace.order.as_ref())
-                .map(|order| order.rooms.len())
-                .sum(),
-            deadlines: self.deadlines.len(),
-            held: self.homes.waiting(),
-            addresses: self.meters.addresses(),
-            made_namespaces: self.namespaces.made(),
-            sessions_waiting: self.namespaces.ghosts(),
-        }
-    }
-
     /// All connections, in the order of their places.
     pub fn connections(&self) -> Vec<ConnId> {
         self.connections.iter().flatten().map(|connection| connection.id).collect()
@@ -560,27 +543,6 @@ impl Hub {
             Membership::Asked(_) | Membership::Entering(_) | Membership::PutOut => None,
         }
     }
-}
-
-/// How much a hub holds; all zero when everybody has gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    /// Engine.IO connections.
-    pub connections: usize,
-    /// Sockets in all namespaces.
-    pub sockets: usize,
-    /// Rooms in all namespaces that are at home here.
-    pub rooms: usize,
-    /// Timers.
-    pub deadlines: usize,
-    /// Sockets for which something waits until a home has answered.
-    pub held: usize,
-    /// Addresses of which something is known.
-    pub addresses: usize,
-    /// Namespaces made of templates.
-    pub made_namespaces: usize,
-    /// Sessions without a connection that wait for their clients.
-    pub sessions_waiting: usize,
 }
 
 impl fmt::Debug for Hub {

@@ -22,6 +22,10 @@ pub struct Config {
     pub events_waiting_max: usize,
     /// How long a closing connection may take to accept what is pending.
     pub close_timeout: Duration,
+    /// Over how long the sessions of a server that is to end are told to go, one
+    /// by one, so that they do not all come back to another at the same moment;
+    /// zero: at once.
+    pub drain_window: Duration,
     /// Whether clients of Socket.IO 2 (Engine.IO protocol v3) are served too.
     pub allow_eio3: bool,
     /// Which other sites' pages may use long-polling; none, if not set.
@@ -56,6 +60,7 @@ impl Default for Config {
             policy: Policy::Disconnect,
             events_waiting_max: 1024,
             close_timeout: Duration::from_secs(2),
+            drain_window: Duration::ZERO,
             allow_eio3: false,
             cors: None,
             cookie: None,

@@ -140,7 +140,12 @@ async fn serve<S: Stream>(place: &mut Place<S>, address: SocketAddr) -> Option<S
     let shard = Rc::clone(&place.shard);
     let conn = place.conn?;
     let limit = shard.config.limits.connect_timeout;
-    let head = tokio::time::timeout(limit, read_head(&shard, conn)).await.ok()?.ok()?;
+    // Who has said nothing when the server ends needs no answer.
+    let head = tokio::select! {
+        biased;
+        head = tokio::time::timeout(limit, read_head(&shard, conn)) => head.ok()?.ok()?,
+        () = shard.stopped() => return None,
+    };
     match head {
         Head::Http(read) => {
             let stream = place.take()?;
@@ -246,6 +251,10 @@ async fn open<S: Stream>(
         let opening = Opening { revision, may_upgrade: false, is_raw, address };
         // No request can name this session: its id is for the client's log alone.
         let _sid = shard.core.open(conn, opening, handshake.take(), cx.waker());
+        if shard.draining.get() {
+            // It was granted before, and comes too late for a turn of its own.
+            shard.core.tell_to_go(conn);
+        }
         Poll::Ready(())
     })
     .await;

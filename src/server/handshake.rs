@@ -42,6 +42,9 @@ pub(super) async fn accept<S: Stream>(
     }
     let key = request.websocket_key().map_err(|error| Rejection::from(&error))?.to_owned();
     let revision = shard.config.speaks(revision).ok_or(Rejection::UnsupportedVersion)?;
+    if sid.is_none() && shard.draining.get() {
+        return Err(Rejection::Status(503));
+    }
     Ok(Accepted { key, wire: Wire::new(revision, takes_text_alone(request)), sid })
 }
 

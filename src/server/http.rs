@@ -64,7 +64,13 @@ pub(super) async fn run_http<S: Stream>(
         let (shard, granted) = (Rc::clone(shard), Rc::clone(&granted));
         async move {
             let mut response = respond(&shard, address, &granted, request).await;
-            announce_idle_max(&shard.config, &mut response);
+            if shard.draining.get() && is_last(&response) {
+                // What the client wants next, another server has to do.
+                let headers = response.headers_mut();
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            } else {
+                announce_idle_max(&shard.config, &mut response);
+            }
             Ok::<_, Infallible>(response)
         }
     });
@@ -78,16 +84,11 @@ pub(super) async fn run_http<S: Stream>(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let mut stopping = shard.stopping.subscribe();
-    let stopped = async {
-        // The sender lives as long as the shard.
-        let _ = stopping.wait_for(|stopping| *stopping).await;
-    };
     // What has ended needs not be told to.
     let served = tokio::select! {
         biased;
         served = connection.as_mut() => served,
-        () = stopped => {
+        () = shard.stopped() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -103,6 +104,16 @@ pub(super) async fn run_http<S: Stream>(
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// On an answer behind which its session is over, or never was.
+#[derive(Clone, Copy)]
+struct Last;
+
+fn is_last(response: &HttpResponse) -> bool {
+    response.status().is_client_error()
+        || response.status().is_server_error()
+        || response.extensions().get::<Last>().is_some()
+}
 
 /// How long a peer may take from one answer to the end of its next head,
 /// whether it is idle or slow.
@@ -335,7 +346,7 @@ fn respond_to_poll<S: Stream>(
 }
 
 fn plain(response: PollingResponse) -> HttpResponse {
-    let PollingResponse { status, content, body, .. } = response;
+    let PollingResponse { status, content, body, last, .. } = response;
     let has_body = !body.is_empty();
     let mut answer = HttpResponse::new(Full::new(body.into()));
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
@@ -350,6 +361,9 @@ fn plain(response: PollingResponse) -> HttpResponse {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if last {
+        answer.extensions_mut().insert(Last);
+    }
     answer
 }
 

@@ -21,12 +21,16 @@
 //! * What waits for a peer that does not read is bounded in bytes and in packets;
 //!   at the bound events are dropped or the peer is closed, as the namespace's
 //!   [`Policy`](crate::Policy) says. It delays nobody.
+//! * A server that is told to end lets its sessions go one by one, each after
+//!   all that it had been promised: see [`serve`].
 
 mod backlog;
 mod config;
 mod connection;
 mod cookie;
 mod cors;
+mod departures;
+mod drain;
 mod encoding;
 mod handshake;
 mod http;

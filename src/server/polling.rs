@@ -79,6 +79,8 @@ pub(super) struct PollingResponse {
     pub(super) body: Vec<u8>,
     /// The session that began with this request.
     pub(super) began: Option<Sid>,
+    /// Nothing more will come of this session.
+    pub(super) last: bool,
 }
 
 /// What the body of an answer is.
@@ -92,7 +94,7 @@ pub(super) enum Content {
 
 impl PollingResponse {
     fn new(content: Content, body: Vec<u8>) -> Self {
-        Self { status: 200, content, body, began: None }
+        Self { status: 200, content, body, began: None, last: false }
     }
 
     /// The body may be posted.
@@ -113,7 +115,8 @@ impl PollingResponse {
 impl From<Rejection> for PollingResponse {
     fn from(rejection: Rejection) -> Self {
         let (status, body) = rejection.status_and_body();
-        Self { status, content: Content::Json, body: body.into_bytes(), began: None }
+        let (content, body) = (Content::Json, body.into_bytes());
+        Self { status, content, body, began: None, last: true }
     }
 }
 
@@ -238,7 +241,11 @@ impl Polling {
         let (body, octets) = self.wire.payload(&queue, last);
         let content = if octets { Content::Octets } else { Content::Text };
         // If the client has gone, that ends the session: see `Aborting`.
-        let _ = self.get.take().map(|reply| reply.send(PollingResponse::new(content, body)));
+        let response = PollingResponse {
+            last: self.session.is_closed(),
+            ..PollingResponse::new(content, body)
+        };
+        let _ = self.get.take().map(|reply| reply.send(response));
     }
 
     fn answer_post(&mut self, ok: bool) {
@@ -306,8 +313,9 @@ async fn begin<S: Stream>(
         Err(turned_away) => return Rejection::from(turned_away).into(),
     };
     // Before all else, so that nothing has begun if the client goes meanwhile.
-    let Ok(permit) = shard.newborns.reserve().await else {
-        return Rejection::Status(503).into();
+    let permit = match shard.newborns.reserve().await {
+        Ok(permit) if !shard.draining.get() => permit,
+        Ok(_) | Err(_) => return Rejection::Status(503).into(),
     };
     let conn = shard.streams.borrow_mut().insert_polling(Polling::new(wire));
     let (revision, is_raw) = (wire.revision(), shard.io.is_raw());

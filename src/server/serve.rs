@@ -24,7 +24,22 @@ pub enum ServeError {
     Panicked,
 }
 
-/// Serves `app` until `shutdown` resolves, then closes all connections and returns.
+/// Serves `app` until `shutdown` resolves, then lets all clients go and returns.
+///
+/// The listeners are closed first, so that another server that shares their
+/// address gets who comes; who asks for a new session on a connection that is
+/// open already is refused with 503. Then the sessions are told to go, one by
+/// one over [`Config::drain_window`], and served as before until it is their
+/// turn. On its turn a session handles what has arrived, lets its handlers end
+/// (for half of [`Config::close_timeout`] at most), and closes behind all that
+/// is pending: so what was acked is done, and what was broadcast before has
+/// been sent. Clients see a transport that closes (WebSocket code 1001, or the
+/// close packet), at which stock ones reconnect. The application's handlers
+/// hear [`Reason::ServerShuttingDown`](crate::Reason::ServerShuttingDown).
+///
+/// It returns when all have gone; at the latest `close_timeout` after the
+/// window, and then cuts off who is left. Who wants to end sooner drops the
+/// future and ends the process: the shards are threads that nobody waits for then.
 ///
 /// There is one shard for each of `listeners`, which all have the same address
 /// ([`net::listen_shards`](crate::net::listen_shards) makes them). Each shard

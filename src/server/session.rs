@@ -58,12 +58,16 @@ impl<S: Stream> Drop for SessionTask<S> {
 /// How far the end of a connection has come.
 ///
 /// ```text
-/// Not --close--> Flushing --all written--> Draining --peer closed--> Over
-///  |                |                         |                      ^
-///  +--close now-----+--------- close_timeout -+----------------------+
+///  +- told to go -> Leaving -+
+///  |                         v
+/// Not ------ close -----> Flushing --all written--> Draining --peer closed--> Over
+///  |                         |                         |                       ^
+///  +------- close now -------+--------- close_timeout -+-----------------------+
 /// ```
 enum Ending {
     Not,
+    /// The server is to end: what has arrived is handled, then it closes.
+    Leaving(Pin<Box<Sleep>>),
     /// What is pending is on its way.
     Flushing(Pin<Box<Sleep>>),
     /// Everything is written and the write side closed; what the peer still
@@ -120,6 +124,11 @@ impl<S: Stream> SessionTask<S> {
             if let Some(closing) = self.shard.core.closing(self.conn) {
                 return self.poll_end(cx, closing);
             }
+            let leaving = self.is_leaving();
+            if leaving && self.poll_patience(cx).is_ready() {
+                self.go();
+                continue;
+            }
             self.write_backlog(cx);
             if self.dispatch.waiting() >= self.shard.config.events_waiting_max {
                 if self.shard.core.read(|hub| hub.awaits_ack(self.conn)) {
@@ -141,6 +150,10 @@ impl<S: Stream> SessionTask<S> {
             };
             let read = if self.polls { self.read_polled(cx) } else { self.read(cx, bytes_max) };
             if read.is_pending() {
+                if leaving && self.is_quiet(cx) {
+                    self.go();
+                    continue;
+                }
                 return Poll::Pending;
             }
         }
@@ -172,6 +185,43 @@ impl<S: Stream> SessionTask<S> {
         if self.shard.measures_bytes {
             self.shard.core.note_read(self.conn, bytes);
         }
+    }
+
+    /// Whether it has been told to go.
+    fn is_leaving(&self) -> bool {
+        self.shard.draining.get() && self.shard.core.is_leaving(self.conn)
+    }
+
+    /// Ready when what it still does has taken too long: the other half of the
+    /// time is for what is to be written.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.ending, Ending::Not) {
+            let patience = self.shard.config.close_timeout / 2;
+            self.ending = Ending::Leaving(Box::pin(tokio::time::sleep(patience)));
+        }
+        if self.is_late(cx) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whether all that has arrived is handled and answered.
+    fn is_quiet(&self, cx: &Context<'_>) -> bool {
+        if !self.dispatch.is_idle() {
+            // Handlers wake this task.
+            return false;
+        }
+        let is_held = self.shard.core.read(|hub| hub.is_held(self.conn));
+        if is_held {
+            // Nobody else does; but it is a matter of moments.
+            cx.waker().wake_by_ref();
+        }
+        !is_held
+    }
+
+    /// Closes the transport alone: a stock client reconnects then.
+    fn go(&self) {
+        // What others have said before is for this client too.
+        self.shard.core.catch_up();
+        let (close_code, reason) = (close_code::GOING_AWAY, Reason::ServerShuttingDown);
+        self.shard.core.handle(Event::Close { conn: self.conn, close_code, reason });
     }
 
     /// Takes one posted packet, or what a WebSocket says that would take over.
@@ -300,7 +350,7 @@ impl<S: Stream> SessionTask<S> {
 
     /// Ends the stream, then waits for the handlers that still run.
     fn poll_end(&mut self, cx: &mut Context<'_>, closing: Closing) -> Poll<()> {
-        if matches!(self.ending, Ending::Not) {
+        if matches!(self.ending, Ending::Not | Ending::Leaving(_)) {
             let timeout = self.shard.config.close_timeout;
             self.ending = match closing {
                 Closing::Now => Ending::Over,
@@ -318,9 +368,11 @@ impl<S: Stream> SessionTask<S> {
             }
             self.ending = match std::mem::replace(&mut self.ending, Ending::Over) {
                 Ending::Flushing(timeout) if step.is_ready() => Ending::Draining(timeout),
-                Ending::Flushing(_) | Ending::Draining(_) | Ending::Not | Ending::Over => {
-                    Ending::Over
-                }
+                Ending::Draining(_)
+                | Ending::Flushing(_)
+                | Ending::Leaving(_)
+                | Ending::Not
+                | Ending::Over => Ending::Over,
             };
             if matches!(self.ending, Ending::Over) {
                 self.shard.streams.borrow_mut().close(self.conn);
@@ -347,7 +399,7 @@ impl<S: Stream> SessionTask<S> {
             }
             Ending::Draining(_) if self.polls => self.poll_last_answer(),
             Ending::Draining(_) => poll_drain(&self.shard, self.conn, cx),
-            Ending::Not | Ending::Over => Poll::Ready(()),
+            Ending::Leaving(_) | Ending::Not | Ending::Over => Poll::Ready(()),
         }
     }
 
@@ -370,7 +422,7 @@ impl<S: Stream> SessionTask<S> {
 
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.ending {
-            Ending::Flushing(timeout) | Ending::Draining(timeout) => {
+            Ending::Draining(timeout) | Ending::Flushing(timeout) | Ending::Leaving(timeout) => {
                 timeout.as_mut().poll(cx).is_ready()
             }
             Ending::Not | Ending::Over => true,

@@ -16,18 +16,18 @@ use tokio::time::Instant;
 
 use super::Config;
 use super::backlog::Bounds;
-use super::connection::{ConnectionTask, run_polling_session, turn_away};
+use super::connection::{ConnectionTask, turn_away};
+use super::drain::{Tasks, drain, report};
 use super::rejection::Rejection;
 use super::streams::Streams;
 use super::ticker::run_ticker;
 use super::visit::receive_visits;
 use crate::app::Io;
 use crate::engineio::Revision;
-use crate::hub::{ConnId, Event, Hub, Reason};
+use crate::hub::{ConnId, Hub};
 use crate::net::{self, Listener, Stream};
 use crate::room::Sid;
 use crate::shard::{Closing, Core, Exchange, Seat, Witness};
-use crate::websocket::close_code;
 
 /// Bytes of the buffer that all reads of a shard go through.
 const READ_BYTES: usize = 64 * 1024;
@@ -48,6 +48,8 @@ pub(super) struct Shard<S: Stream> {
     pub(super) sids: RefCell<BTreeMap<Sid, ConnId>>,
     /// Sessions that began with long-polling, and whose tasks are to be started.
     pub(super) newborns: mpsc::Sender<Newborn>,
+    /// Whether the server is to end: no session begins any more.
+    pub(super) draining: Cell<bool>,
     /// Whether HTTP connections are to end with their next answer.
     pub(super) stopping: watch::Sender<bool>,
     /// Whether connections may be held to a rate of bytes.
@@ -70,6 +72,10 @@ pub(super) struct Newborn {
 const NEWBORNS_MAX: usize = 64;
 
 /// Runs one shard until `shutdown` resolves and its connections are closed.
+///
+/// How it ends is told by [`serve`](super::serve). All shards of a server are
+/// to be told at about the same time: each serves the others' sessions until
+/// these have gone.
 ///
 /// `exchange` leads to the other shards of the server; [`Exchange::alone`] is
 /// for a server with one. `app` registers the application's handlers; it is
@@ -94,10 +100,9 @@ pub async fn run_shard<L: Listener>(
     ticker.spawn_local(run_ticker(Rc::clone(&shard)));
     let mut other_shards = JoinSet::new();
     other_shards.spawn_local(run_exchange(Rc::clone(&shard)));
-    let mut connections = JoinSet::new();
-    run_accept(listener, newborns, &shard, &mut connections, shutdown).await;
-    close_all(&shard, &mut connections).await;
-    finish(&shard).await;
+    let mut tasks = Tasks::new(newborns);
+    run_accept(listener, &shard, &mut tasks, shutdown).await;
+    drain(&shard, &mut tasks).await;
 }
 
 /// Handles what other shards say, for as long as this one lives.
@@ -115,36 +120,25 @@ async fn run_exchange<S: Stream>(shard: Rc<Shard<S>>) {
     .await
 }
 
-/// Serves the other shards until they need this one no longer.
-async fn finish<S: Stream>(shard: &Shard<S>) {
-    shard.core.finish();
-    let finished = poll_fn(|cx| shard.core.poll_finished(cx));
-    let _ = tokio::time::timeout(SHUTDOWN_MAX, finished).await;
-}
-
 /// Accepts until told to stop; the listener is closed then.
 async fn run_accept<L: Listener>(
     mut listener: L,
-    mut newborns: mpsc::Receiver<Newborn>,
     shard: &Rc<Shard<L::Io>>,
-    connections: &mut JoinSet<()>,
+    tasks: &mut Tasks,
     shutdown: impl Future<Output = ()>,
 ) {
     let mut shutdown = pin!(shutdown);
     // Accepting rests until then.
     let mut rest = Instant::now();
     loop {
-        // The end comes first, then the ended (they free memory), then the new;
-        // of these first the sessions, since their clients were answered already.
+        // The end comes first, then the ended (they free memory) and the sessions
+        // whose clients were answered already, then the new.
         tokio::select! {
             biased;
-            () = &mut shutdown => return,
-            Some(ended) = connections.join_next() => report(ended),
-            Some(newborn) = newborns.recv() => {
-                connections.spawn_local(run_polling_session(Rc::clone(shard), newborn));
-            }
+            () = &mut shutdown => return accept_waiting(&mut listener, shard, tasks).await,
+            () = tasks.run(shard) => {}
             accepted = accept(&mut listener, rest) => match accepted {
-                Ok((stream, address)) => start(shard, connections, stream, address),
+                Ok((stream, address)) => start(shard, tasks, stream, address),
                 Err(error) => {
                     shard.core.count(|counters| counters.accepts_failed += 1);
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -165,22 +159,40 @@ async fn accept<L: Listener>(listener: &mut L, rest: Instant) -> io::Result<(L::
     listener.accept().await
 }
 
-/// Begins what becomes of a connection, if there may be one more.
-fn start<S: Stream>(
-    shard: &Rc<Shard<S>>,
-    connections: &mut JoinSet<()>,
-    stream: S,
-    address: SocketAddr,
+/// Accepts those whom the kernel has let in already: it would reset them when
+/// the listener is closed, and with them the requests of sessions that are still
+/// served.
+async fn accept_waiting<L: Listener>(
+    listener: &mut L,
+    shard: &Rc<Shard<L::Io>>,
+    tasks: &mut Tasks,
 ) {
+    // The driver hears of them when the thread rests.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    for _ in 0..ACCEPTED_LAST_MAX {
+        let accepted = poll_fn(|cx| Poll::Ready(pin!(listener.accept()).poll(cx)));
+        let Poll::Ready(Ok((stream, address))) = tokio::task::unconstrained(accepted).await else {
+            return;
+        };
+        start(shard, tasks, stream, address);
+    }
+}
+
+/// As many as the kernel lets wait.
+const ACCEPTED_LAST_MAX: usize = 4096;
+
+/// Begins what becomes of a connection, if there may be one more.
+fn start<S: Stream>(shard: &Rc<Shard<S>>, tasks: &mut Tasks, stream: S, address: SocketAddr) {
     match Seat::take(&shard.core, net::address(address.ip())) {
         Ok(seat) => {
             let conn = shard.streams.borrow_mut().insert(stream);
             tracing::debug!(%address, conn = conn.generation, "accepted");
-            connections.spawn_local(ConnectionTask::new(Rc::clone(shard), conn, address, seat));
+            let connection = ConnectionTask::new(Rc::clone(shard), conn, address, seat);
+            tasks.connections.spawn_local(connection);
         }
         Err(why) if shard.turning_away.get() < TURNING_AWAY_MAX => {
             tracing::debug!(%address, ?why, "turned away");
-            connections.spawn_local(turn_away(Rc::clone(shard), stream, why.into()));
+            tasks.connections.spawn_local(turn_away(Rc::clone(shard), stream, why.into()));
         }
         // Closed without a word.
         Err(why) => tracing::debug!(%address, ?why, "turned away at once"),
@@ -189,39 +201,6 @@ fn start<S: Stream>(
 
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
-}
-
-/// How long the end of the server waits for peers that do not go by themselves:
-/// whoever sends a signal expects the process to be gone within a second.
-const SHUTDOWN_MAX: Duration = Duration::from_millis(500);
-
-/// Tells everybody to go, and waits until they have, but not for long.
-async fn close_all<S: Stream>(shard: &Rc<Shard<S>>, connections: &mut JoinSet<()>) {
-    shard.stopping.send_replace(true);
-    for conn in shard.core.read(|hub| hub.connections()) {
-        let (close_code, reason) = (close_code::GOING_AWAY, Reason::ServerShuttingDown);
-        shard.core.handle(Event::Close { conn, close_code, reason });
-    }
-    let patience = shard.config.close_timeout.min(SHUTDOWN_MAX);
-    let mut timeout = pin!(tokio::time::sleep(patience));
-    poll_fn(|cx| {
-        loop {
-            match connections.poll_join_next(cx) {
-                Poll::Ready(Some(ended)) => report(ended),
-                Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Pending => return timeout.as_mut().poll(cx),
-            }
-        }
-    })
-    .await;
-}
-
-fn report(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!(%error, "a connection's task panicked: this is a bug in the engine");
-    }
 }
 
 impl<S: Stream> Shard<S> {
@@ -252,6 +231,7 @@ impl<S: Stream> Shard<S> {
             streams: RefCell::new(Streams::new(bounds)),
             sids: RefCell::default(),
             newborns,
+            draining: Cell::new(false),
             stopping: watch::Sender::new(false),
             measures_bytes,
             turning_away: Cell::new(0),
@@ -284,6 +264,18 @@ impl<S: Stream> Shard<S> {
             Some(wire) if Some(wire.revision()) == revision => Ok(conn),
             Some(_) => Err(Rejection::BadRequest),
         }
+    }
+
+    /// Sessions that are open, or whose handlers still run.
+    pub(super) fn sessions(&self) -> usize {
+        self.core.census().0.connections
+    }
+
+    /// Resolves when HTTP connections are to end with their next answer.
+    pub(super) async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // The sender lives as long as the shard.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
     }
 
     /// Takes the read buffer; it is put back before the poll ends.

@@ -11,8 +11,8 @@
 //!
 //! A new setting is a row of [`table`] and a field that it fills, of
 //! [`Options`] or of [`Config`]; defaults are theirs, so that a server that is
-//! embedded has the same ones. Everything else follows from the row: flag,
-//! variable, key, help, checks, errors and printing.
+//! embedded has the same ones (but for `drain.window`). Everything else follows
+//! from the row: flag, variable, key, help, checks, errors and printing.
 //!
 //! Of the program, not of the library: who embeds parlor fills a [`Config`]
 //! from whatever configuration its own program has.

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::thread;
+use std::time::Duration;
 
 use parlor::Config;
 use parlor::hub::Recovery;
@@ -65,6 +66,12 @@ pub(crate) enum LogFormat {
     Text,
 }
 
+/// Ten thousand clients come back as two thousand in a second; and with
+/// `close_timeout` it is over before `docker stop`, the most impatient of
+/// supervisors, kills after ten seconds. Who embeds the engine has a life of its
+/// own to end, and says how long that may take: there it is zero.
+const DRAIN_WINDOW: Duration = Duration::from_secs(5);
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -75,7 +82,7 @@ impl Default for Options {
             cors: Sites::default(),
             recovery: Sessions::default(),
             log: Log { filter: "info".to_owned(), format: LogFormat::Text },
-            engine: Config::default(),
+            engine: Config { drain_window: DRAIN_WINDOW, ..Config::default() },
         }
     }
 }

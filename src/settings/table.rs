@@ -35,7 +35,7 @@ const POLICIES: [(&str, Policy); 3] = [
 
 /// Every setting, in the order in which people are shown them.
 pub(super) fn table() -> Vec<Group> {
-    vec![server(), http(), cors(), limits(), recovery(), log()]
+    vec![server(), drain(), http(), cors(), limits(), recovery(), log()]
 }
 
 fn server() -> Group {
@@ -95,6 +95,19 @@ fn server() -> Group {
                 |to| &mut to.engine.limits.max_payload,
             ),
         ],
+    )
+}
+
+fn drain() -> Group {
+    group(
+        "drain",
+        "How the server ends when a signal says so; a second signal ends it at once.",
+        vec![setting(
+            "window",
+            "Over how long the clients are told to go, one by one; 0s: all at once.",
+            time(Duration::ZERO..=*TIMES.end()),
+            |to| &mut to.engine.drain_window,
+        )],
     )
 }
 

@@ -89,6 +89,8 @@ struct Slot {
     handshake: Option<Handshake>,
     /// The peer does not take what is written: volatile packets are dropped.
     congested: bool,
+    /// It is to close as soon as its handlers are done.
+    leaving: bool,
 }
 
 impl Core {
@@ -251,7 +253,7 @@ impl Core {
         if self.links.is_over_budget() { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Tells the other shards that this one will ask for nothing more.
+    /// Tells the other shards that the last session of this one has gone.
     pub fn finish(&self) {
         for shard in self.links.others() {
             self.links.send(shard, Content::Finished, None);
@@ -388,6 +390,19 @@ impl Core {
     /// Whether and how the connection is to end.
     pub fn closing(&self, conn: ConnId) -> Option<Closing> {
         self.state.borrow_mut().slot(conn)?.closing
+    }
+
+    /// Tells a connection's task to close it as soon as its handlers are done.
+    pub fn tell_to_go(&self, conn: ConnId) {
+        if let Some(slot) = self.state.borrow_mut().slot(conn) {
+            slot.leaving = true;
+            slot.waker.iter().for_each(Waker::wake_by_ref);
+        }
+    }
+
+    /// Whether it has been told to go.
+    pub fn is_leaving(&self, conn: ConnId) -> bool {
+        self.state.borrow_mut().slot(conn).is_some_and(|slot| slot.leaving)
     }
 
     /// Notes whether the peer takes what is written to it.

@@ -70,7 +70,7 @@ pub type Parcel = Box<dyn std::any::Any + Send>;
 
 /// What a message is about.
 pub(super) enum Content {
-    /// The sender's last connection has gone: it will ask for nothing more.
+    /// The sender's last session has gone: it will ask for nothing more, but on behalf of others'.
     Finished,
     /// For the hub.
     Message(Message),

@@ -17,16 +17,28 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// Starts it on a free port.
     pub(crate) fn start(config: Config, app: fn(&mut Io)) -> Self {
-        let listener = parlor::net::listen(([127, 0, 0, 1], 0).into()).expect("a free port");
-        let address = listener.local_addr().expect("it is bound");
+        Self::start_on(1, config, app)
+    }
+
+    /// Starts so many shards of it.
+    pub(crate) fn start_on(shards: u8, config: Config, app: fn(&mut Io)) -> Self {
+        let address = ([127, 0, 0, 1], 0).into();
+        let listeners = parlor::net::listen_shards(address, shards, false).expect("a free port");
+        let address = listeners[0].local_addr().expect("it is bound");
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             let shutdown = async { drop(stopped.await) };
-            let served = parlor::serve(vec![listener], config, app, shutdown);
+            let served = parlor::serve(listeners, config, app, shutdown);
             runtime.expect("a runtime").block_on(served).expect("it serves until it is stopped");
         });
         Self { address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Tells it to end, and does not wait until it has.
+    pub(crate) fn stop(&mut self) {
+        // It may have ended by itself; then joining says why.
+        self.stop.take().map(|stop| stop.send(()));
     }
 
     /// One that echoes messages of Engine.IO, and serves both revisions.
@@ -51,8 +63,7 @@ async fn echo(connection: RawConnection, message: RawMessage) {
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        // It may have ended by itself; then joining says why.
-        self.stop.take().map(|stop| stop.send(()));
+        self.stop();
         let ended = self.thread.take().map(JoinHandle::join);
         assert!(thread::panicking() || ended.is_some_and(|ended| ended.is_ok()));
     }

@@ -13,7 +13,7 @@ use crate::settings::options::Options;
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 41] = [
+const VALUES: [(&str, &str); 42] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -24,6 +24,7 @@ const VALUES: [(&str, &str); 41] = [
     ("connect_timeout", "4007ms"),
     ("close_timeout", "4008ms"),
     ("max_payload_bytes", "4009"),
+    ("drain.window", "4027ms"),
     ("http.allow_eio3", "true"),
     ("http.compression", "false"),
     ("http.keep_alive_timeout", "4016ms"),
@@ -140,24 +141,35 @@ fn every_setting_has_a_field_of_its_own() {
     }
 }
 
-#[test]
-fn every_setting_arrives_where_it_is_used() {
+/// What was asked for if every setting has its value of [`VALUES`].
+fn all_set() -> Options {
     let mut options = Options::default();
     for setting in settings(&table()) {
         assert!(setting.set(&mut options, &word(setting)), "{}", setting.key);
     }
-    let ms = Duration::from_millis;
+    options
+}
+
+fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+#[test]
+fn every_setting_of_the_server_arrives_where_it_is_used() {
+    let options = all_set();
     assert_eq!(options.listen.port(), 4001);
     assert_eq!(options.namespaces(), ["/", "/a", "/b"]);
     assert_eq!((options.log.filter.as_str(), options.log.format), ("debug", LogFormat::Json));
     let Config {
-        limits,
+        // They have a test of their own.
+        limits: _,
         path,
         outbound_bytes_max,
         outbound_packets_max,
         policy,
         events_waiting_max,
         close_timeout,
+        drain_window,
         allow_eio3,
         cors,
         // Only for applications of their own.
@@ -176,7 +188,11 @@ fn every_setting_arrives_where_it_is_used() {
     assert_eq!((path.as_str(), options.shards, options.share_address), ("/live/", Some(3), true));
     assert_eq!((outbound_bytes_max, outbound_packets_max), (4010, 4018));
     assert_eq!((policy, events_waiting_max), (Policy::DropOldest, 4011));
-    assert_eq!(close_timeout, ms(4008));
+    assert_eq!((close_timeout, drain_window), (ms(4008), ms(4027)));
+}
+
+#[test]
+fn every_limit_arrives_where_it_is_used() {
     let parlor::Limits {
         attachments_max,
         connections_max,
@@ -190,7 +206,7 @@ fn every_setting_arrives_where_it_is_used() {
         ping_timeout,
         recovery,
         rooms_per_socket_max,
-    } = limits;
+    } = all_set().config().limits;
     let expected = Recovery {
         window: ms(4018),
         packets_max: 4019,
