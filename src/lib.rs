@@ -32,13 +32,13 @@
 //! Each module uses only those above it.
 //!
 //! * pure (bytes, events and `now` in; bytes and actions out): [`room`],
-//!   [`engineio`], [`socketio`], [`websocket`], [`hub`], [`check`]
+//!   [`engineio`], [`socketio`], [`websocket`], [`hub`], [`metrics`], [`check`]
 //! * drivers (they await): [`net`], [`shard`], [`app`], [`server`], [`client`]
 //! * an application: [`chat`]
 //!
 //! # Invariants
 //!
-//! * Every state has one owner and lives on one thread; there is no lock.
+//! * Every state has one owner and lives on one thread; none is behind a lock.
 //! * The order in which a namespace's home shard handles events is the order
 //!   that all members of its rooms see, whichever shard they are on.
 //! * Whatever a peer sends, it can only end its own connection.
@@ -49,6 +49,8 @@ pub mod socketio;
 pub mod websocket;
 
 pub mod hub;
+
+pub mod metrics;
 
 pub mod check;
 
@@ -64,7 +66,7 @@ pub mod client;
 
 pub mod chat;
 
-pub use app::{Ack, Admission, Io, Namespace, Raw, RawConnection, Refusal, Socket};
+pub use app::{Ack, Admission, Io, Namespace, Observer, Raw, RawConnection, Refusal, Socket};
 pub use hub::{Accepted, Limits, Policy, RatePolicy, Rates, RawMessage, Reason, Step};
 pub use server::{Config, ServeError, run_shard, serve};
 pub use shard::{Exchange, Witness};

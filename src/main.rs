@@ -1,5 +1,6 @@
 //! `parlor`: the chat rooms as a server.
 
+mod operator;
 mod settings;
 mod signals;
 
@@ -7,9 +8,11 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use parlor::{chat, net, serve};
+use parlor::{Io, Observer, chat, net, serve};
 use rand_core::{Rng, SeedableRng};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::{LogFormat, Options, Request};
@@ -77,13 +80,32 @@ async fn run(options: Options) -> Result<Option<Signal>, String> {
     let address = listeners[0].local_addr().map_err(|error| format!("no address: {error}"))?;
     let config = options.config();
     let server = format!("{:016x}", rand_chacha::ChaCha12Rng::from_seed(config.seed).next_u64());
+    let observer = Observer::new(usize::from(options.shards()));
+    let operator = match options.metrics {
+        None => None,
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .map_err(|error| format!("can not listen on {address} for metrics: {error}"))?,
+        ),
+    };
     announce(address);
+    let mut operators = JoinSet::new();
+    if let Some(listener) = operator {
+        announce_metrics(listener.local_addr().map_err(|error| format!("no address: {error}"))?);
+        operators.spawn(operator::run(listener, observer.clone()));
+    }
+    let chat = chat::app(options.namespaces(), server);
+    let app = move |io: &mut Io| {
+        io.observe(&observer);
+        chat(io);
+    };
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { drop(stopped.await) };
     // Who has been served to the end needs no signal.
     tokio::select! {
         biased;
-        served = serve(listeners, config, chat::app(options.namespaces(), server), shutdown) => {
+        served = serve(listeners, config, app, shutdown) => {
             served.map(|()| None).map_err(|error| error.to_string())
         }
         insisted = insist(signals, stop) => Ok(Some(insisted)),
@@ -101,4 +123,9 @@ async fn insist(mut signals: Signals, stop: oneshot::Sender<()>) -> Signal {
 #[expect(clippy::print_stdout, reason = "the one line that scripts wait for")]
 fn announce(address: SocketAddr) {
     println!("listening on http://{address}");
+}
+
+#[expect(clippy::print_stdout, reason = "port 0 picks one, and scripts have to know it")]
+fn announce_metrics(address: SocketAddr) {
+    println!("metrics on http://{address}/metrics");
 }

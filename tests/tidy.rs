@@ -100,12 +100,13 @@ fn pure_modules_name_nothing_impure() {
 }
 
 /// Modules of `src`, in the order in which each may use those before it.
-const MODULES: [&str; 15] = [
+const MODULES: [&str; 17] = [
     "room",
     "engineio",
     "socketio",
     "websocket",
     "hub",
+    "metrics",
     "check",
     "net",
     "shard",
@@ -115,6 +116,7 @@ const MODULES: [&str; 15] = [
     "chat",
     "settings",
     "signals",
+    "operator",
     "main",
 ];
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -33,9 +34,15 @@ struct Lane {
     /// Whose handler runs.
     socket: Option<SocketId>,
     waiting: VecDeque<Notification>,
-    running: Option<Run>,
+    running: Option<Timed>,
     /// Handlers that nothing waits for, each with its socket.
-    concurrent: Vec<(SocketId, Run)>,
+    concurrent: Vec<(SocketId, Timed)>,
+}
+
+/// A handler, and when it began.
+struct Timed {
+    run: Run,
+    began: Instant,
 }
 
 impl Dispatch {
@@ -120,8 +127,10 @@ impl Lane {
             let Some(next) = self.waiting.pop_front() else { return progress };
             self.socket = next.socket();
             let Runs { in_turn, concurrent } = start(next, conn, core, io);
-            self.running = in_turn;
-            let beside = concurrent.into_iter().filter_map(|run| Some((self.socket?, run)));
+            let began = core.now();
+            self.running = in_turn.map(|run| Timed { run, began });
+            let beside = concurrent.into_iter().map(|run| Timed { run, began });
+            let beside = beside.filter_map(|run| Some((self.socket?, run)));
             self.concurrent.extend(beside);
             progress = true;
         }
@@ -139,7 +148,7 @@ impl Lane {
 
 /// Polls a handler. One that panics ends its connection.
 fn poll_run(
-    run: &mut Run,
+    Timed { run, began }: &mut Timed,
     socket: Option<SocketId>,
     cx: &mut Context<'_>,
     conn: ConnId,
@@ -150,7 +159,12 @@ fn poll_run(
     let polled = catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx)));
     let done = !matches!(polled, Ok(Poll::Pending));
     core.end_context(socket, done);
+    if done {
+        let took = core.now().saturating_duration_since(*began);
+        core.count(|counters| counters.handler_time.record(took));
+    }
     polled.unwrap_or_else(|_| {
+        core.count(|counters| counters.panics += 1);
         core.read(|hub| tracing::error!(namespace = hub.name(namespace), "a handler panicked"));
         let (close_code, reason) = (close_code::INTERNAL_ERROR, Reason::ServerNamespaceDisconnect);
         core.handle(Event::Close { conn, close_code, reason });

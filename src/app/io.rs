@@ -7,12 +7,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use serde_json::Value;
+use tokio::sync::broadcast;
 
 use super::args::{FromArgs, Raw};
 use super::emit::Emitter;
 use super::handler::{
     Handler, OnAdmission, OnConnection, OnDisconnect, OnEvent, OnPacket, OnServerSide,
 };
+use super::observer::Look;
 use super::outgoing::{OnOutgoing, Outgoing};
 use super::raw::{OnMessage, RawConnection};
 use super::socket::Socket;
@@ -24,6 +26,8 @@ use crate::shard::Core;
 pub struct Io {
     namespaces: Vec<Namespace>,
     pub(super) on_message: Option<OnMessage>,
+    /// What observers ask of this shard, until it begins.
+    pub(super) looks: Option<broadcast::Receiver<Look>>,
 }
 
 impl Io {

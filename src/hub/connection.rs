@@ -14,7 +14,7 @@ use crate::socketio;
 pub struct Opening {
     /// Which revision of Engine.IO the client speaks.
     pub revision: Revision,
-    /// Whether the client may go over to a WebSocket.
+    /// Whether the client may go over to a WebSocket: it polls.
     pub may_upgrade: bool,
     /// Whether its messages are the application's own, not Socket.IO's.
     pub is_raw: bool,

@@ -1,12 +1,36 @@
-//! What limits and policies have done, counted since the shard began.
+//! What has happened, counted since the shard began.
 //!
-//! Only counting: what is dropped, refused or closed is decided elsewhere.
+//! Only counting: what is sent, dropped, refused or closed is decided elsewhere.
 
-use super::TurnedAway;
+use super::{Histogram, Reason, TurnedAway};
 
-/// What was dropped, refused and closed because of a limit.
+/// What was sent and received, and what was dropped, refused and closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// Sessions that began with a WebSocket.
+    pub opened_websocket: u64,
+    /// Sessions that began with long-polling.
+    pub opened_polling: u64,
+    /// Sessions that went over from long-polling to a WebSocket.
+    pub upgraded: u64,
+    /// Sessions that ended, by why.
+    pub closed: Closes,
+    /// Events of clients, as far as they were not refused.
+    pub events_in: u64,
+    /// Events sent to clients of this shard; one to many is one.
+    pub events_out: u64,
+    /// Events handed to connections; one to many is as many.
+    pub deliveries: u64,
+    /// Bytes of WebSocket frames and of posted payloads.
+    pub bytes_in: u64,
+    /// Bytes of WebSocket frames, and of what became the answers to polls.
+    pub bytes_out: u64,
+    /// Handlers that panicked.
+    pub panics: u64,
+    /// How long handlers took, from their start to their end.
+    pub handler_time: Histogram,
+    /// How long ticks took: from what caused one to the last write.
+    pub tick_length: Histogram,
     /// Packets that a connection did not get.
     pub dropped: Drops,
     /// Events that came too fast, and were not handled.
@@ -39,6 +63,22 @@ impl Counters {
     }
 }
 
+/// Sessions that ended, by why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Closes([u64; Reason::ALL.len()]);
+
+impl Closes {
+    /// Counts one more.
+    pub fn add(&mut self, reason: Reason) {
+        self.0[reason as usize] += 1;
+    }
+
+    /// Every reason, and how many sessions ended for it.
+    pub fn iter(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::ALL.into_iter().zip(self.0)
+    }
+}
+
 /// Packets that a connection did not get, by why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drops {
@@ -55,5 +95,20 @@ impl std::ops::AddAssign for Drops {
         self.newest += more.newest;
         self.oldest += more.oldest;
         self.volatile += more.volatile;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_is_counted_by_itself() {
+        for (at, reason) in Reason::ALL.into_iter().enumerate() {
+            let mut closes = Closes::default();
+            closes.add(reason);
+            let counts: Vec<u64> = closes.iter().map(|(_, count)| count).collect();
+            assert_eq!((counts.iter().sum::<u64>(), counts[at]), (1, 1), "{reason:?}");
+        }
     }
 }

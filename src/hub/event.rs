@@ -57,6 +57,34 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::ClientNamespaceDisconnect,
+        Self::EventFlood,
+        Self::ParseError,
+        Self::PingTimeout,
+        Self::ServerNamespaceDisconnect,
+        Self::ServerShuttingDown,
+        Self::SlowReader,
+        Self::TransportClose,
+        Self::TransportError,
+    ];
+
+    /// One word for each reason, also where Socket.IO has the same for several.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClientNamespaceDisconnect => "client_namespace_disconnect",
+            Self::EventFlood => "event_flood",
+            Self::ParseError => "parse_error",
+            Self::PingTimeout => "ping_timeout",
+            Self::ServerNamespaceDisconnect => "server_namespace_disconnect",
+            Self::ServerShuttingDown => "server_shutting_down",
+            Self::SlowReader => "slow_reader",
+            Self::TransportClose => "transport_close",
+            Self::TransportError => "transport_error",
+        }
+    }
+
     /// The words that Socket.IO's users know.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -40,6 +40,7 @@ mod counters;
 mod encode;
 mod event;
 pub mod exchange;
+mod histogram;
 mod hold;
 mod journal;
 mod limits;
@@ -61,11 +62,12 @@ pub use bucket::{Bucket, Rate};
 pub use census::Census;
 pub use connection::Opening;
 use connection::{Connection, Membership, Phase};
-pub use counters::{Counters, Drops};
+pub use counters::{Closes, Counters, Drops};
 pub use event::{
     Accepted, Action, Actions, Broadcast, ConnId, Event, Found, Notification, Outcome, Payload,
     RawMessage, Reason, SocketId, Step, Target, Ticket,
 };
+pub use histogram::Histogram;
 use hold::Homes;
 pub use journal::Recovery;
 pub use limits::{Limits, Loss, Policy, RatePolicy, Rates};
@@ -193,6 +195,13 @@ impl Hub {
         self.connections[index] = Some(Connection::new(conn, opening, connect_by, heartbeat));
         self.set_meter(conn, opening.address);
         self.open_count += 1;
+        let counters = &mut self.counters;
+        let opened = if opening.may_upgrade {
+            &mut counters.opened_polling
+        } else {
+            &mut counters.opened_websocket
+        };
+        *opened += 1;
         self.schedule(conn, None);
         let sid = self.ids.sid();
         let open = Open {
@@ -483,6 +492,7 @@ impl Hub {
             }
             self.namespaces.release(namespace);
         }
+        self.counters.closed.add(reason);
         actions.list.push(Action::Close { conn, close_code });
     }
 

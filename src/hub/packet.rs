@@ -65,6 +65,7 @@ impl Hub {
 
     fn raw(&mut self, conn: ConnId, message: RawMessage, now: Instant, actions: &mut Actions) {
         if self.may_speak(conn, now) {
+            self.counters.events_in += 1;
             actions.list.push(Action::Notify(conn, Notification::Raw(message)));
         } else {
             self.too_fast(conn, None, actions);
@@ -298,6 +299,7 @@ impl Hub {
         if !self.may_speak(conn, now) {
             self.too_fast(conn, speaker.map(|socket| (socket, ack)), actions);
         } else if let Some(socket) = speaker {
+            self.counters.events_in += 1;
             let args = args.into_owned();
             actions.list.push(Action::Notify(conn, Notification::Event { socket, ack, args }));
         }

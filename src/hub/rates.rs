@@ -228,6 +228,10 @@ mod tests {
         (hub, conn, now)
     }
 
+    fn one_opened() -> Counters {
+        Counters { opened_websocket: 1, ..Counters::default() }
+    }
+
     /// Which of the events that come after so many milliseconds are handled.
     fn handled(hub: &mut Hub, conn: ConnId, start: Instant, at_ms: &[u64]) -> Vec<bool> {
         let mut handle = |ms: &u64| {
@@ -249,7 +253,8 @@ mod tests {
             let (mut hub, conn, start) = hub_with(rates);
             let seen = handled(&mut hub, conn, start, &[0, 0, 0, 499, 500, 500, 1500, 1500, 1500]);
             assert_eq!(seen, [true, true, false, false, true, false, true, true, false]);
-            assert_eq!(hub.counters, Counters { events_refused: 4, ..Counters::default() });
+            let counted = Counters { events_refused: 4, events_in: 5, ..one_opened() };
+            assert_eq!(hub.counters, counted);
         }
     }
 
@@ -259,7 +264,9 @@ mod tests {
         let rates = Rates { events_per_second: 1, policy, ..Rates::default() };
         let (mut hub, conn, start) = hub_with(rates);
         assert_eq!(handled(&mut hub, conn, start, &[0, 1, 2, 9000]), [true, false, false, false]);
-        let counted = Counters { events_refused: 1, event_floods: 1, ..Counters::default() };
+        let mut counted =
+            Counters { events_refused: 1, event_floods: 1, events_in: 1, ..one_opened() };
+        counted.closed.add(Reason::EventFlood);
         assert_eq!(hub.counters, counted);
     }
 
@@ -291,6 +298,7 @@ mod tests {
         assert!(!hub.measures_bytes());
         assert_eq!(hub.may_read(conn, start), Ok(usize::MAX));
         assert!(handled(&mut hub, conn, start, &[0; 1000]).iter().all(|handled| *handled));
-        assert_eq!((hub.counters, hub.census().addresses), (Counters::default(), 0));
+        let counted = Counters { events_in: 1000, ..one_opened() };
+        assert_eq!((hub.counters, hub.census().addresses), (counted, 0));
     }
 }

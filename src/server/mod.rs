@@ -40,6 +40,7 @@ mod rejection;
 mod serve;
 mod session;
 mod shard;
+mod snapshot;
 mod streams;
 mod ticker;
 mod upgrade;

@@ -186,6 +186,11 @@ impl Polling {
         if self.queue.is_empty() { Written::All } else { Written::Some }
     }
 
+    /// What waits for the next poll.
+    pub(super) fn queued(&self) -> &Backlog {
+        &self.queue
+    }
+
     /// Takes what is queued, for the WebSocket that takes over.
     pub(super) fn take_queue(&mut self) -> Backlog {
         std::mem::take(&mut self.queue)

@@ -182,9 +182,7 @@ impl<S: Stream> SessionTask<S> {
     }
 
     fn note_read(&self, bytes: usize) {
-        if self.shard.measures_bytes {
-            self.shard.core.note_read(self.conn, bytes);
-        }
+        self.shard.core.note_read(self.conn, bytes);
     }
 
     /// Whether it has been told to go.
@@ -244,6 +242,7 @@ impl<S: Stream> SessionTask<S> {
         }
         let adopted = ready!(poll_probe(&self.shard, self.conn, cx));
         (self.decoder, self.unread, self.polls) = (adopted.decoder, adopted.unread, false);
+        self.shard.core.count(|counters| counters.upgraded += 1);
         Poll::Ready(())
     }
 

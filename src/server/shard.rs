@@ -19,6 +19,7 @@ use super::backlog::Bounds;
 use super::connection::{ConnectionTask, turn_away};
 use super::drain::{Tasks, drain, report};
 use super::rejection::Rejection;
+use super::snapshot::answer_looks;
 use super::streams::Streams;
 use super::ticker::run_ticker;
 use super::visit::receive_visits;
@@ -92,7 +93,10 @@ pub async fn run_shard<L: Listener>(
     app: impl FnOnce(&mut Io),
     shutdown: impl Future<Output = ()>,
 ) {
-    let (shard, newborns) = Shard::new(exchange, config, witness, app);
+    let mut io = Io::default();
+    app(&mut io);
+    let looks = io.take_looks();
+    let (shard, newborns) = Shard::new(exchange, config, witness, io);
     let shard = Rc::new(shard);
     // Declared before the tasks, hence dropped after them.
     let _closer = CloseInOrder(Rc::clone(&shard));
@@ -100,6 +104,10 @@ pub async fn run_shard<L: Listener>(
     ticker.spawn_local(run_ticker(Rc::clone(&shard)));
     let mut other_shards = JoinSet::new();
     other_shards.spawn_local(run_exchange(Rc::clone(&shard)));
+    let mut observers = JoinSet::new();
+    if let Some(looks) = looks {
+        observers.spawn_local(answer_looks(Rc::clone(&shard), looks));
+    }
     let mut tasks = Tasks::new(newborns);
     run_accept(listener, &shard, &mut tasks, shutdown).await;
     drain(&shard, &mut tasks).await;
@@ -209,10 +217,8 @@ impl<S: Stream> Shard<S> {
         exchange: Exchange,
         config: Config,
         witness: Option<Witness>,
-        app: impl FnOnce(&mut Io),
+        io: Io,
     ) -> (Self, mpsc::Receiver<Newborn>) {
-        let mut io = Io::default();
-        app(&mut io);
         let now = || Instant::now().into_std();
         let (limits, seed) = (config.limits.clone(), config.seed);
         let core = Core::new(exchange, limits, &io.names(), seed, now, witness);

@@ -22,6 +22,7 @@ use super::backlog::{Backlog, Bounds};
 use super::polling::Polling;
 use super::wire::Wire;
 use crate::hub::{ConnId, Drops};
+use crate::metrics::Queued;
 use crate::net::Stream;
 use crate::shard::Run;
 
@@ -247,6 +248,28 @@ impl<S: Stream> Streams<S> {
             Poll::Ready(Err(_)) => Written::Failed,
             Poll::Pending => Written::Some,
         }
+    }
+
+    /// How many sessions poll, and what waits for all that do not take it.
+    pub(super) fn census(&self) -> (usize, Queued) {
+        let (mut polling, mut queued) = (0, Queued::default());
+        for entry in self.entries.iter().flatten() {
+            let waiting = match &entry.link {
+                Link::Closed => None,
+                Link::Polling(here) => {
+                    polling += 1;
+                    Some(here.queued())
+                }
+                Link::Stream(_) => entry.backlog.as_deref(),
+            };
+            if let Some(waiting) = waiting.filter(|waiting| !waiting.is_empty()) {
+                queued.connections += 1;
+                queued.packets += waiting.packets();
+                queued.bytes += waiting.bytes();
+                queued.packets_max = queued.packets_max.max(waiting.packets());
+            }
+        }
+        (polling, queued)
     }
 
     /// What was dropped since this was last asked.

@@ -61,13 +61,14 @@ fn arm<S: Stream>(
 
 /// Writes what is pending; true if some is left for the next turn.
 fn flush<S: Stream>(shard: &Shard<S>, scratch: &mut Vec<u8>) -> bool {
-    let mut slow: Vec<(ConnId, Written)> = Vec::new();
+    let (mut slow, mut bytes): (Vec<(ConnId, Written)>, u64) = (Vec::new(), 0);
     let left = shard.core.with_outbox(|outbox| {
         let streams = &mut *shard.streams.borrow_mut();
         let mut writes = 0;
         while let Some(conn) = outbox.next_dirty() {
             let run = outbox.take(conn, scratch);
             if !run.bytes().is_empty() {
+                bytes += run.bytes().len() as u64;
                 let written = streams.write(conn, run);
                 if written != Written::All {
                     slow.push((conn, written));
@@ -80,6 +81,7 @@ fn flush<S: Stream>(shard: &Shard<S>, scratch: &mut Vec<u8>) -> bool {
         }
         false
     });
+    shard.core.note_written(bytes);
     scratch.clear();
     scratch.shrink_to(READY_BYTES);
     let dropped =
@@ -120,6 +122,7 @@ mod tests {
     use tokio::task::{LocalSet, spawn_local, yield_now};
 
     use super::*;
+    use crate::app::Io;
     use crate::hub::{Loss, Opening};
     use crate::server::Config;
     use crate::shard::Exchange;
@@ -129,7 +132,7 @@ mod tests {
         connections: usize,
         buffer_bytes: usize,
     ) -> (Rc<Shard<DuplexStream>>, Vec<ConnId>, Vec<DuplexStream>) {
-        let shard = Shard::new(Exchange::alone(), Config::default(), None, |_| {});
+        let shard = Shard::new(Exchange::alone(), Config::default(), None, Io::default());
         let shard = Rc::new(shard.0);
         spawn_local(run_ticker(Rc::clone(&shard)));
         let (mut conns, mut peers) = (Vec::new(), Vec::new());

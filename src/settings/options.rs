@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) share_address: bool,
     /// Sites whose pages may use long-polling.
     pub(crate) cors: Sites,
+    /// Where metrics and health are served, if they are.
+    pub(crate) metrics: Option<SocketAddr>,
     /// Whether clients can come back to their sessions.
     pub(crate) recovery: Sessions,
     /// What is logged and how.
@@ -80,6 +82,7 @@ impl Default for Options {
             shards: None,
             share_address: false,
             cors: Sites::default(),
+            metrics: None,
             recovery: Sessions::default(),
             log: Log { filter: "info".to_owned(), format: LogFormat::Text },
             engine: Config { drain_window: DRAIN_WINDOW, ..Config::default() },

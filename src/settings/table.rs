@@ -35,7 +35,7 @@ const POLICIES: [(&str, Policy); 3] = [
 
 /// Every setting, in the order in which people are shown them.
 pub(super) fn table() -> Vec<Group> {
-    vec![server(), drain(), http(), cors(), limits(), recovery(), log()]
+    vec![server(), drain(), http(), cors(), limits(), recovery(), metrics(), log()]
 }
 
 fn server() -> Group {
@@ -318,6 +318,19 @@ fn recovery() -> Group {
                 |to| &mut to.recovery.limits.own_packets_max,
             ),
         ],
+    )
+}
+
+fn metrics() -> Group {
+    group(
+        "metrics",
+        "For the people who run the server: /metrics (Prometheus), /healthz and /readyz.",
+        vec![setting(
+            "address",
+            "Address of its own to serve them on; `off` is nowhere.",
+            or_word("off", address()),
+            |to| &mut to.metrics,
+        )],
     )
 }
 

@@ -48,6 +48,8 @@ pub struct Core {
     ticker: RefCell<Option<Waker>>,
     /// Whether that task has been woken for this tick already.
     woken: Cell<bool>,
+    /// When the tick began that is to be ended.
+    tick_began: Cell<Option<Instant>>,
     links: Links,
     inbox: RefCell<Inbox>,
     attached: Attached,
@@ -131,6 +133,7 @@ impl Core {
             witness,
             ticker: RefCell::new(None),
             woken: Cell::new(false),
+            tick_began: Cell::new(None),
             links,
             inbox: RefCell::new(inbox),
             attached: Attached::default(),
@@ -313,8 +316,11 @@ impl Core {
 
     /// Notes bytes of a connection that have been read.
     pub fn note_read(&self, conn: ConnId, bytes: usize) {
-        let now = (self.now)();
-        self.state.borrow_mut().hub.note_read(conn, bytes, now);
+        let hub = &mut self.state.borrow_mut().hub;
+        hub.counters.bytes_in += bytes as u64;
+        if hub.measures_bytes() {
+            hub.note_read(conn, bytes, (self.now)());
+        }
     }
 
     /// Counts something. Not while the outbox is lent.
@@ -439,6 +445,21 @@ impl Core {
         self.woken.set(false);
     }
 
+    /// Notes that all of the tick has been written, so many bytes.
+    pub fn note_written(&self, bytes: u64) {
+        let began = self.tick_began.take();
+        let took = began.map(|began| (self.now)().saturating_duration_since(began));
+        self.count(|counters| {
+            counters.bytes_out += bytes;
+            took.into_iter().for_each(|took| counters.tick_length.record(took));
+        });
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Instant {
+        (self.now)()
+    }
+
     /// The deadline for which the timer has to be set now.
     pub fn arm(&self) -> Option<Instant> {
         let mut state = self.state.borrow_mut();
@@ -473,6 +494,9 @@ impl Core {
         let owed = state.outbox.is_dirty() || earlier || state.hub.owes_notices();
         drop(state);
         if owed && !self.woken.replace(true) {
+            if self.tick_began.get().is_none() {
+                self.tick_began.set(Some((self.now)()));
+            }
             let ticker = self.ticker.borrow();
             ticker.iter().for_each(Waker::wake_by_ref);
         }
@@ -521,7 +545,12 @@ impl State {
                         Loss::Never | Loss::Policy(_) => to.len(),
                         Loss::Volatile(_) => self.keep_uncongested(to),
                     };
-                    self.hub.counters.dropped.volatile += (to.len() - kept) as u64;
+                    let counters = &mut self.hub.counters;
+                    counters.dropped.volatile += (to.len() - kept) as u64;
+                    if kept > 0 && loss != Loss::Never {
+                        counters.events_out += 1;
+                        counters.deliveries += kept as u64;
+                    }
                     self.outbox.push(&actions.bytes[frame], &to[..kept], loss);
                 }
                 Action::ServerSide(namespace, args) => {

@@ -18,6 +18,7 @@ mod frames;
 mod handshake;
 mod http;
 mod limits;
+mod operator;
 mod packets;
 mod poller;
 mod polling;

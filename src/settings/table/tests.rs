@@ -13,7 +13,7 @@ use crate::settings::options::Options;
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 42] = [
+const VALUES: [(&str, &str); 43] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -54,6 +54,7 @@ const VALUES: [(&str, &str); 42] = [
     ("recovery.bytes_max", "4020"),
     ("recovery.sessions_max", "4021"),
     ("recovery.own_packets_max", "4022"),
+    ("metrics.address", "127.0.0.1:4028"),
     ("log.filter", "debug"),
     ("log.format", "json"),
 ];
@@ -157,7 +158,7 @@ fn ms(count: u64) -> Duration {
 #[test]
 fn every_setting_of_the_server_arrives_where_it_is_used() {
     let options = all_set();
-    assert_eq!(options.listen.port(), 4001);
+    assert_eq!((options.listen.port(), options.metrics.map(|it| it.port())), (4001, Some(4028)));
     assert_eq!(options.namespaces(), ["/", "/a", "/b"]);
     assert_eq!((options.log.filter.as_str(), options.log.format), ("debug", LogFormat::Json));
     let Config {

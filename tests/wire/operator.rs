@@ -1,0 +1,210 @@
+//! What the people who run the server can ask it: metrics, health, readiness.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Barrier};
+use std::thread;
+
+use parlor::{Config, Io, Observer, Socket};
+use tokio::sync::oneshot;
+
+use crate::client::Wire;
+use crate::poller::{Poller, request};
+use crate::process::{PATIENCE, address};
+use crate::server::Server;
+
+/// The parlor program with so many shards, and where it tells how it is.
+fn observed(shards: &str, options: &[&str]) -> (Server, SocketAddr) {
+    let flags = ["--metrics-address", "127.0.0.1:0", "--shards", shards];
+    let mut server = Server::start(&[&flags[..], options].concat());
+    let line = server.process.line();
+    let operator = line.strip_prefix("metrics on ").expect("it says where");
+    let operator = operator.trim_end().strip_suffix("/metrics").expect("and under which path");
+    let operator = address(&format!("listening on {operator}"));
+    // It listens before its shards' threads run.
+    let begin = crate::process::now();
+    while status(operator, "/readyz").0 != 200 {
+        assert!(begin.elapsed() < PATIENCE, "the shards begin");
+    }
+    (server, operator)
+}
+
+/// All of its metrics as they are now.
+struct Metrics(String);
+
+impl Metrics {
+    fn of(operator: SocketAddr) -> Self {
+        let response = request(operator, "GET", "/metrics", "", b"");
+        assert_eq!(response.status, 200);
+        let kind = "text/plain; version=0.0.4; charset=utf-8";
+        assert_eq!(response.header("content-type"), Some(kind));
+        Self(response.text().to_owned())
+    }
+
+    /// The sum over all shards of what has this name and these labels besides.
+    fn sum(&self, name: &str, labels: &str) -> f64 {
+        let values = self.0.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (found, rest) = series.split_once('{')?;
+            (found == name && rest.contains(labels))
+                .then(|| value.parse::<f64>().expect("a number"))
+        });
+        let values: Vec<f64> = values.collect();
+        assert!(!values.is_empty(), "{name}{{{labels}}} is not in\n{}", self.0);
+        values.iter().sum()
+    }
+}
+
+fn status(operator: SocketAddr, path: &str) -> (u16, String) {
+    let response = request(operator, "GET", path, "", b"");
+    (response.status, response.text().to_owned())
+}
+
+/// Waits until what is counted has this value: what a client sees comes a moment before.
+fn becomes(operator: SocketAddr, name: &str, labels: &str, expected: f64) {
+    let begin = crate::process::now();
+    loop {
+        let metrics = Metrics::of(operator);
+        if metrics.sum(name, labels) == expected {
+            return;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{name}{{{labels}}} is not {expected}\n{}", metrics.0);
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn what_clients_do_is_counted() {
+    for shards in ["1", "4"] {
+        let (server, operator) = observed(shards, &[]);
+        let idle = Metrics::of(operator);
+        assert_eq!(idle.sum("parlor_connections", ""), 0.0);
+        assert_eq!(idle.sum("parlor_events_in_total", ""), 0.0);
+        let mut members: Vec<Wire> = (0..3).map(|_| Wire::chat(server.address)).collect();
+        let poller = Poller::begin(server.address);
+        for member in &mut members {
+            member.send_text("420[\"join\",\"room\"]");
+            assert!(member.text().starts_with("430"));
+        }
+        members[0].send_text("421[\"message\",{\"room\":\"room\",\"body\":\"hello\"}]");
+        assert!(members[0].text().starts_with("431"));
+        members[1..].iter_mut().for_each(|member| assert!(member.text().contains("hello")));
+        let seen = Metrics::of(operator);
+        for (name, labels, expected) in [
+            ("parlor_connections", "transport=\"websocket\"", 3.0),
+            ("parlor_connections", "transport=\"polling\"", 1.0),
+            ("parlor_connections_opened_total", "transport=\"websocket\"", 3.0),
+            ("parlor_connections_opened_total", "transport=\"polling\"", 1.0),
+            ("parlor_sockets", "", 3.0),
+            ("parlor_rooms", "", 1.0),
+            // Three joins and a message; three hellos, and the message for two.
+            ("parlor_events_in_total", "", 4.0),
+            ("parlor_deliveries_total", "", 5.0),
+            ("parlor_handler_panics_total", "", 0.0),
+            ("parlor_draining", "", 0.0),
+        ] {
+            assert_eq!(
+                seen.sum(name, labels),
+                expected,
+                "{shards} shards: {name} {labels}\n{}",
+                seen.0
+            );
+        }
+        assert!(seen.sum("parlor_bytes_in_total", "") > 100.0);
+        assert!(seen.sum("parlor_bytes_out_total", "") > seen.sum("parlor_bytes_in_total", ""));
+        // Each of four events had a handler, and each of three connections.
+        assert!(seen.sum("parlor_handler_seconds_count", "") >= 7.0);
+        assert!(seen.sum("parlor_tick_seconds_count", "") >= 4.0);
+        members.pop();
+        becomes(operator, "parlor_connections_closed_total", "reason=\"transport_close\"", 1.0);
+        members[0].send_text("nonsense");
+        becomes(operator, "parlor_connections_closed_total", "reason=\"parse_error\"", 1.0);
+        becomes(operator, "parlor_connections", "transport=\"websocket\"", 1.0);
+        drop(poller);
+    }
+}
+
+#[test]
+fn what_waits_for_a_slow_reader_is_counted_while_it_waits() {
+    let (server, operator) = observed("1", &["--limits-outbound-bytes-max", "1GB"]);
+    let mut deaf = Wire::chat(server.address);
+    let mut speaker = Wire::chat(server.address);
+    for wire in [&mut deaf, &mut speaker] {
+        wire.send_text("420[\"join\",\"room\"]");
+        wire.text();
+    }
+    let body = "x".repeat(900_000);
+    for _ in 0..30 {
+        speaker.send_text(&format!("421[\"message\",{{\"room\":\"room\",\"body\":\"{body}\"}}]"));
+        speaker.text();
+    }
+    let seen = Metrics::of(operator);
+    assert_eq!(seen.sum("parlor_queue_connections", ""), 1.0);
+    assert!(seen.sum("parlor_queue_packets", "") >= 2.0);
+    assert!(seen.sum("parlor_queue_bytes", "") > 1e6);
+    drop(deaf);
+    becomes(operator, "parlor_queue_bytes", "", 0.0);
+}
+
+#[test]
+fn health_and_readiness_are_told_and_readiness_ends_with_the_drain() {
+    let (mut server, operator) = observed("2", &["--drain-window", "60s"]);
+    assert_eq!(status(operator, "/healthz"), (200, "2 of 2 shards answer\n".to_owned()));
+    assert_eq!(status(operator, "/readyz"), (200, "ready\n".to_owned()));
+    assert_eq!(status(operator, "/").0, 404);
+    assert_eq!(request(operator, "POST", "/metrics", "", b"").status, 405);
+    // Of four, two at least go late in the window.
+    let clients: Vec<Wire> = (0..4).map(|_| Wire::chat(server.address)).collect();
+    server.process.signal("TERM");
+    becomes(operator, "parlor_draining", "", 2.0);
+    assert_eq!(status(operator, "/readyz").0, 503);
+    assert_eq!(status(operator, "/healthz").0, 200, "it is well, and to be left alone");
+    drop(clients);
+    assert!(server.process.wait(PATIENCE).expect("all have gone").success());
+}
+
+#[test]
+fn a_shard_that_is_stuck_is_noticed() {
+    let observer = Observer::new(2);
+    let barrier = Arc::new(Barrier::new(2));
+    let app = {
+        let (observer, barrier) = (observer.clone(), Arc::clone(&barrier));
+        move |io: &mut Io| {
+            io.observe(&observer);
+            let barrier = Arc::clone(&barrier);
+            io.of("/").on("block", async move |_: Socket, ()| {
+                barrier.wait();
+            });
+        }
+    };
+    let any = ([127, 0, 0, 1], 0).into();
+    let listeners = parlor::net::listen_shards(any, 2, false).expect("a free port");
+    let address = listeners[0].local_addr().expect("it is bound");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime").block_on(async {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async { drop(stopped.await) };
+        let served = parlor::serve(listeners, Config::default(), app, shutdown);
+        let story = async {
+            let mut client = Wire::open(address).1;
+            client.send_text("40");
+            client.text();
+            assert!(observer.look().await.is_ready());
+            client.send_text("42[\"block\"]");
+            while observer.look().await.is_alive() {}
+            let seen = observer.look().await;
+            assert_eq!((seen.answered(), seen.is_ready()), ((1, 2), false));
+            barrier.wait();
+            assert!(observer.look().await.is_ready(), "it goes on");
+            drop(stop);
+        };
+        let (served, ()) = tokio::join!(served, story);
+        served.expect("it serves until it is stopped");
+    });
+    assert!(!runtime_less(&observer), "nobody answers for a server that has ended");
+}
+
+/// Whether anybody answers, asked from a runtime that has nothing to do with the server.
+fn runtime_less(observer: &Observer) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime").block_on(observer.look()).is_alive()
+}
