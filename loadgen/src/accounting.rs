@@ -24,10 +24,26 @@ const MESSAGES_MIN: usize = 32 * 1024;
 const MESSAGES_MAX: usize = 512 * 1024;
 const RECEIVERS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Servers that are told apart. A run that meets more is not judged from there on.
+pub(crate) const SERVERS_MAX: u32 = 1000;
+
+/// The room that no client is ever in.
+const NOWHERE: RoomId = RoomId(0);
+
+/// A room of one server: if servers know nothing of each other, a room has as
+/// many parts, whose members owe each other nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) server: u32,
+    pub(crate) room: u32,
+}
+
 /// The books of one thread, whose clients share no room with another thread's.
 pub(crate) struct Accounting {
     checker: Checker,
-    /// Joined and still connected, by room.
+    /// Rooms of the run.
+    rooms: u32,
+    /// Joined and still connected, by number of the place.
     members: Vec<u32>,
     /// By sender and number, how many recipients are still owed each message.
     under_way: BTreeMap<(u32, u32), u32>,
@@ -43,7 +59,8 @@ pub(crate) struct Sent {
 /// What arrived, as envelope and body say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival {
-    pub(crate) room: u32,
+    /// None if it is no room of this run.
+    pub(crate) place: Option<Place>,
     pub(crate) message: Sent,
     /// The sender that the envelope names, if it is a client of this run.
     pub(crate) from: Option<u32>,
@@ -66,40 +83,55 @@ impl Accounting {
         };
         Self {
             checker: Checker::new(options),
-            members: vec![0; plan.rooms as usize],
+            rooms: plan.rooms,
+            members: Vec::new(),
             under_way: BTreeMap::new(),
         }
     }
 
+    /// The number of a place.
+    fn number(&self, Place { server, room }: Place) -> RoomId {
+        RoomId(NOWHERE.0 + 1 + server * self.rooms + room)
+    }
+
+    fn members(&mut self, place: Place) -> &mut u32 {
+        let at = self.number(place).0 as usize;
+        if self.members.len() <= at {
+            self.members.resize(at + 1, 0);
+        }
+        &mut self.members[at]
+    }
+
     /// The namespace's CONNECT was answered, and the join is about to be sent.
-    pub(crate) fn joining(&mut self, at_us: u64, client: u32, room: u32) {
-        let (client, room) = (ClientId(client), RoomId(room));
+    pub(crate) fn joining(&mut self, at_us: u64, client: u32, place: Place) {
+        let (client, room) = (ClientId(client), self.number(place));
         self.checker.observe(at_us, &Record::Connected { client });
         self.checker.observe(at_us, &Record::JoinSent { client, room });
     }
 
     /// The join was acknowledged.
-    pub(crate) fn joined(&mut self, at_us: u64, client: u32, room: u32) {
-        self.members[room as usize] += 1;
-        self.checker
-            .observe(at_us, &Record::JoinAcked { client: ClientId(client), room: RoomId(room) });
+    pub(crate) fn joined(&mut self, at_us: u64, client: u32, place: Place) {
+        *self.members(place) += 1;
+        let (client, room) = (ClientId(client), self.number(place));
+        self.checker.observe(at_us, &Record::JoinAcked { client, room });
     }
 
-    /// The connection has ended; `room` is the one it had joined, if it had.
-    pub(crate) fn disconnected(&mut self, at_us: u64, client: u32, room: Option<u32>) {
-        if let Some(room) = room {
-            self.members[room as usize] -= 1;
+    /// The connection has ended; `place` is where it had joined, if it had.
+    pub(crate) fn disconnected(&mut self, at_us: u64, client: u32, place: Option<Place>) {
+        if let Some(place) = place {
+            *self.members(place) -= 1;
         }
         self.checker.observe(at_us, &Record::Disconnected { client: ClientId(client) });
     }
 
     /// A message is about to be sent.
-    pub(crate) fn sent(&mut self, at_us: u64, message: Sent, room: u32) {
-        let recipients = self.members[room as usize].saturating_sub(1);
+    pub(crate) fn sent(&mut self, at_us: u64, message: Sent, place: Place) {
+        let recipients = self.members(place).saturating_sub(1);
         if recipients > 0 && self.under_way.len() < UNDER_WAY_MAX {
             self.under_way.insert((message.client, message.number), recipients);
         }
-        self.checker.observe(at_us, &Record::Sent { message: message.id(), room: RoomId(room) });
+        let (message, room) = (message.id(), self.number(place));
+        self.checker.observe(at_us, &Record::Sent { message, room });
     }
 
     /// The server acknowledged a message.
@@ -118,7 +150,7 @@ impl Accounting {
     pub(crate) fn delivered(&mut self, at_us: u64, client: u32, arrival: &Arrival) -> bool {
         let record = Record::Delivered {
             client: ClientId(client),
-            room: RoomId(arrival.room),
+            room: arrival.place.map_or(NOWHERE, |place| self.number(place)),
             message: arrival.message.id(),
             from: arrival.from.map(ClientId),
             seq: arrival.seq,

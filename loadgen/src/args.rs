@@ -86,6 +86,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     pub(crate) timeout: Duration,
 
+    /// Let clients whose connection breaks come back, as stock clients do (after 0.5 to 1.5 s, then
+    /// later and later). For a restart, a drain, a rolling upgrade: members of a room owe each other
+    /// messages only while the chat's `hello` names the same server to both.
+    #[arg(long)]
+    pub(crate) reconnect: bool,
+
     /// Wait this long after the last message for what is outstanding.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
     pub(crate) drain: Duration,
@@ -109,7 +115,7 @@ pub(crate) struct Args {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 all delivered, 2 usage, 3 cannot connect, 4 lost, duplicated or reordered deliveries,
-5 invalid run (loadgen fell behind, or clients could not stay connected), 130 and 143 stopped by a signal.
+5 invalid run (loadgen fell behind, or clients could not stay connected or come back), 130 and 143 stopped by a signal.
 Ctrl-C ends a run early, with the report of what was measured.";
 
 /// What to do instead of a run.

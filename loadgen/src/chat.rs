@@ -15,6 +15,19 @@ use crate::message::{Bodies, Nonce, Signature};
 /// The event that carries messages, in both directions.
 pub(crate) const MESSAGE: &str = "message";
 
+/// The event by which the chat says which server it is.
+pub(crate) const HELLO: &str = "hello";
+
+/// What the argument of `hello` calls the server; none if it does not say.
+pub(crate) fn server(argument: &str) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Hello<'a> {
+        #[serde(borrow)]
+        server: Cow<'a, str>,
+    }
+    serde_json::from_str(argument).ok().map(|Hello { server }| server)
+}
+
 /// The arguments of a join.
 pub(crate) fn join(nonce: Nonce, room: u32) -> String {
     format!(r#"["join","{}"]"#, nonce.room(room))
@@ -141,6 +154,14 @@ mod tests {
     fn what_is_not_a_chat_message_is_none() {
         for json in ["", "null", "5", "{}", r#"{"room":5,"body":1}"#, r#"{"room":"r"}"#] {
             assert!(Message::read(json).is_none(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_known_by_what_its_hello_calls_it() {
+        assert_eq!(server(r#"{"id":"x","server":"a\"b"}"#).as_deref(), Some("a\"b"));
+        for other in ["", "5", r#""x""#, "{}", r#"{"server":5}"#] {
+            assert_eq!(server(other), None, "{other}");
         }
     }
 

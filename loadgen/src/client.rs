@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use parlor::client::{CloseReason, Connection, Join, Options, Transport};
+use parlor::client::{
+    Backoff, BackoffOptions, CloseReason, Connection, Join, Options, Random, Transport,
+};
 use parlor::net::{Dialer, TcpDialer};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -78,8 +80,15 @@ pub(crate) fn start(fleet: &Rc<Fleet>, client: u32, due_us: u64, permit: OwnedSe
     });
 }
 
-/// Connects and joins; the error says in which layer that failed.
+/// Connects and joins, for the first time.
 async fn join(fleet: &Rc<Fleet>, client: u32, due_us: u64) -> Result<(), String> {
+    connect(fleet, client).await?;
+    fleet.note_ready(client, due_us);
+    Ok(())
+}
+
+/// Connects and joins; the error says in which layer that failed.
+async fn connect(fleet: &Rc<Fleet>, client: u32) -> Result<(), String> {
     let dialled = Instant::now();
     let deadline = dialled + fleet.brief.options.timeout;
     let stream = dial(fleet, deadline).await.map_err(|error| format!("tcp: {}", error.kind()))?;
@@ -95,9 +104,7 @@ async fn join(fleet: &Rc<Fleet>, client: u32, due_us: u64) -> Result<(), String>
     }
     // A probe gives up by itself, so a client that goes on polling is there in time too.
     let settled = poll_fn(|cx| poll_until_settled(fleet, client, cx));
-    settled.await.map_err(|reason| format!("upgrade: {reason}"))?;
-    fleet.note_ready(client, due_us);
-    Ok(())
+    settled.await.map_err(|reason| format!("upgrade: {reason}"))
 }
 
 async fn dial(fleet: &Fleet, deadline: Instant) -> io::Result<TcpStream> {
@@ -136,10 +143,35 @@ fn poll_until_settled(
     if is_upgrading { Poll::Pending } else { Poll::Ready(Ok(())) }
 }
 
-/// Listens until the connection ends.
+/// Listens until the connection ends, and then, if it is to, comes back.
 async fn run_joined(fleet: Rc<Fleet>, client: u32) {
     let reason = poll_fn(|cx| poll(&fleet, client, cx)).await;
     fleet.end(client, &reason);
+    if fleet.brief.options.session.reconnect {
+        // A task of its own, as above.
+        drop(spawn_local(come_back(fleet, client)));
+    }
+}
+
+/// Tries, as stock clients do, until it is back in its room or the run is over.
+async fn come_back(fleet: Rc<Fleet>, client: u32) {
+    let lost_us = fleet.now_us();
+    let seed = fleet.brief.options.plan.seed ^ lost_us ^ u64::from(client).rotate_left(32);
+    let mut random = Random::new(seed);
+    let mut backoff = Backoff::new(BackoffOptions::default());
+    loop {
+        tokio::time::sleep(backoff.next_delay(&mut random)).await;
+        if fleet.state.borrow().books.closed {
+            return;
+        }
+        match connect(&fleet, client).await {
+            Ok(()) => break,
+            Err(error) => fleet.note_failed_return(client, &error),
+        }
+    }
+    fleet.note_return(client, lost_us);
+    // Not a loop: what connecting needs is not kept.
+    drop(spawn_local(run_joined(Rc::clone(&fleet), client)));
 }
 
 /// Takes what has arrived for `client`.
@@ -183,7 +215,8 @@ pub(crate) fn send(fleet: &Fleet, message: Message, intended_us: u64) {
             return false;
         }
         // In the books before the bytes leave: it cannot arrive earlier than that.
-        books.accounting.sent(sent_us, Sent { client, number }, room);
+        let place = books.place(client, room);
+        books.accounting.sent(sent_us, Sent { client, number }, place);
         if session.ack {
             let ack_id = outgoing.emit_with_ack(&session.namespace, &books.json, &[]);
             let ack_id = ack_id.expect("the namespace is connected");
@@ -279,6 +312,35 @@ impl Fleet {
         self.brief.counters.joined.count();
     }
 
+    /// A client is back in its room, which it had lost at `lost_us`.
+    fn note_return(&self, client: u32, lost_us: u64) {
+        let now_us = self.now_us();
+        let books = &mut self.state.borrow_mut().books;
+        if !books.closed {
+            debug_assert!(!books.ids[client as usize].is_empty(), "it has an id");
+            books.time(Phase::Return, lost_us, now_us);
+            books.tally.returned += 1;
+        }
+    }
+
+    /// An attempt to come back has failed; there will be others.
+    fn note_failed_return(&self, client: u32, error: &str) {
+        let now_us = self.now_us();
+        let mut state = self.state.borrow_mut();
+        let gone = state.clients[client as usize].take();
+        let books = &mut state.books;
+        if books.closed {
+            return;
+        }
+        let place = books.place(client, self.room(client));
+        match gone.map(|gone| gone.talk.stage) {
+            Some(Stage::Joining { .. }) => books.accounting.disconnected(now_us, client, None),
+            Some(Stage::Joined) => books.accounting.disconnected(now_us, client, Some(place)),
+            Some(Stage::Connecting | Stage::Refused(_)) | None => {}
+        }
+        books.error(format!("coming back: {error}"));
+    }
+
     /// Says in which layer a client that has not joined got stuck.
     fn blame(&self, client: u32, reason: &str) -> String {
         let state = self.state.borrow();
@@ -289,6 +351,9 @@ impl Fleet {
         match &talk.stage {
             Stage::Refused(why) => why.clone(),
             Stage::Joined | Stage::Joining { .. } => format!("join: {reason}"),
+            Stage::Connecting if connection.session().phases().connected_at.is_some() => {
+                "hello: the server does not say which one it is, which --reconnect needs".to_owned()
+            }
             Stage::Connecting if connection.session().phases().opened_at.is_some() => {
                 format!("connect: {reason}")
             }
@@ -305,7 +370,8 @@ impl Fleet {
         match gone.map(|gone| gone.talk.stage) {
             Some(Stage::Joining { .. }) => books.accounting.disconnected(now_us, client, None),
             Some(Stage::Joined) => {
-                books.accounting.disconnected(now_us, client, Some(self.room(client)));
+                let place = books.place(client, self.room(client));
+                books.accounting.disconnected(now_us, client, Some(place));
             }
             Some(Stage::Connecting | Stage::Refused(_)) | None => {}
         }
@@ -325,7 +391,9 @@ impl Fleet {
         }
         // What is on its way is neither lost nor delivered.
         books.unanswered -= gone.talk.awaited.len() as u64;
-        books.accounting.disconnected(now_us, client, Some(self.room(client)));
+        books.messages.cut_off += gone.talk.awaited.len() as u64;
+        let place = books.place(client, self.room(client));
+        books.accounting.disconnected(now_us, client, Some(place));
         books.tally.lost += 1;
         books.error(format!("connection lost: {reason}"));
     }

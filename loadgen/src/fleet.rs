@@ -19,7 +19,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-use crate::accounting::Accounting;
+use crate::accounting::{Accounting, Place, SERVERS_MAX};
 use crate::alarm::Alarm;
 use crate::client::{self, Client};
 use crate::message::Bodies;
@@ -93,10 +93,16 @@ pub(crate) struct Books {
     pub(crate) messages: Messages,
     pub(crate) tally: Clients,
     pub(crate) errors: BTreeMap<String, u64>,
+    /// The server of each client, by number; of those whom the chat's `hello` does not tell, 0.
+    pub(crate) servers: Vec<u32>,
+    /// Servers by the name that `hello` has told.
+    names: BTreeMap<Box<str>, u32>,
     /// Acknowledgements awaited.
     pub(crate) unanswered: u64,
     /// The arguments of the message being sent.
     pub(crate) json: String,
+    /// Whether clients come back.
+    reconnect: bool,
     /// All is measured; what happens now no longer counts.
     pub(crate) closed: bool,
 }
@@ -244,6 +250,8 @@ impl Fleet {
         let clients = plan.clients as usize;
         let books = Books {
             ids: vec![Box::default(); clients],
+            servers: vec![0; clients],
+            names: BTreeMap::new(),
             recorder: Recorder::new(),
             accounting: Accounting::new(plan),
             messages: Messages::default(),
@@ -251,6 +259,7 @@ impl Fleet {
             errors: BTreeMap::new(),
             unanswered: 0,
             json: String::new(),
+            reconnect: brief.options.session.reconnect,
             closed: false,
         };
         let state =
@@ -292,11 +301,10 @@ impl Fleet {
         told.expect("the conductor listens until all threads have ended");
     }
 
-    /// The number of a room by its name; for one that is not of this run, a
-    /// number that no room has.
-    pub(crate) fn room_of_name(&self, name: &str) -> u32 {
+    /// The number of a room by its name, if it is one of this run.
+    pub(crate) fn room_of_name(&self, name: &str) -> Option<u32> {
         let rooms = self.brief.options.plan.rooms;
-        self.brief.nonce.room_number(name).filter(|&room| room < rooms).unwrap_or(rooms)
+        self.brief.nonce.room_number(name).filter(|&room| room < rooms)
     }
 
     /// Closes the books.
@@ -327,6 +335,25 @@ impl Books {
         *self.errors.entry(what).or_default() += 1;
     }
 
+    /// Notes which server a client is on.
+    pub(crate) fn greeted(&mut self, client: u32, server: &str) {
+        let next = self.names.len() as u32;
+        let number = match self.names.get(server) {
+            Some(&number) => number,
+            None if next < SERVERS_MAX => *self.names.entry(server.into()).or_insert(next),
+            None => {
+                self.error("hello: too many servers to tell apart".to_owned());
+                SERVERS_MAX - 1
+            }
+        };
+        self.servers[client as usize] = number;
+    }
+
+    /// Where `client` is, in `room`.
+    pub(crate) fn place(&self, client: u32, room: u32) -> Place {
+        Place { server: self.servers[client as usize], room }
+    }
+
     /// Notes a time from `since_us` to `now_us`.
     pub(crate) fn time(&mut self, phase: Phase, since_us: u64, now_us: u64) {
         self.recorder.record(phase, now_us.saturating_sub(since_us));
@@ -342,7 +369,12 @@ impl Books {
 
     /// Whether everything owed has arrived.
     fn is_settled(&self) -> bool {
-        self.accounting.is_settled() && self.unanswered == 0
+        self.accounting.is_settled() && self.unanswered == 0 && self.is_complete()
+    }
+
+    /// Whether everybody who is to come back has.
+    fn is_complete(&self) -> bool {
+        !self.reconnect || self.tally.away() == 0
     }
 }
 

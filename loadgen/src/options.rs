@@ -57,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) ack: bool,
     /// Bytes of text in each message.
     pub(crate) body_bytes: u32,
+    /// Whether a client whose connection breaks comes back.
+    pub(crate) reconnect: bool,
 }
 
 /// Why the arguments do not make a run. Each says what to write instead.
@@ -183,6 +185,7 @@ fn session(args: &Args) -> Result<Session, OptionsError> {
         auth: args.auth.clone(),
         ack: !args.no_ack,
         body_bytes: args.size,
+        reconnect: args.reconnect,
     })
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Phase {
     Join,
     /// All of these, from the time the schedule had the client connect.
     Ready,
+    /// Back in its room, from the loss of the connection.
+    Return,
     /// Message acknowledged, from its intended time.
     Ack,
     /// Message at one recipient, from its intended time.
@@ -41,13 +43,14 @@ pub(crate) enum Phase {
 
 impl Phase {
     /// All phases, in the order of a report.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Tcp,
         Self::Handshake,
         Self::Upgrade,
         Self::Connect,
         Self::Join,
         Self::Ready,
+        Self::Return,
         Self::Ack,
         Self::Delivery,
         Self::LastRecipient,
@@ -66,6 +69,7 @@ impl Phase {
             Self::Connect => "connect",
             Self::Join => "join",
             Self::Ready => "ready",
+            Self::Return => "return",
             Self::Ack => "ack",
             Self::Delivery => "delivery",
             Self::LastRecipient => "last_recipient",

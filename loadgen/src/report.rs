@@ -76,6 +76,7 @@ pub(crate) struct Settings {
     pub(crate) timeout_s: f64,
     pub(crate) drain_s: f64,
     pub(crate) threads: u32,
+    pub(crate) reconnect: bool,
 }
 
 impl From<&Options> for Settings {
@@ -98,6 +99,7 @@ impl From<&Options> for Settings {
             timeout_s: options.timeout.as_secs_f64(),
             drain_s: options.drain.as_secs_f64(),
             threads: options.threads,
+            reconnect: session.reconnect,
         }
     }
 }
@@ -109,17 +111,25 @@ pub(crate) struct Clients {
     pub(crate) joined: u64,
     /// Never joined.
     pub(crate) failed: u64,
-    /// Joined, and lost their connection before the run had ended.
+    /// How often one that had joined lost its connection before the run had ended.
     pub(crate) lost: u64,
+    /// How often one that had lost it came back and joined again.
+    pub(crate) returned: u64,
 }
 
 impl Clients {
     /// Adds those of another thread.
     pub(crate) fn add(&mut self, other: Self) {
-        let Self { joined, failed, lost } = other;
+        let Self { joined, failed, lost, returned } = other;
         self.joined += joined;
         self.failed += failed;
         self.lost += lost;
+        self.returned += returned;
+    }
+
+    /// Those who have lost their connection and are not back.
+    pub(crate) fn away(&self) -> u64 {
+        self.lost - self.returned
     }
 }
 
@@ -138,18 +148,21 @@ pub(crate) struct Messages {
     pub(crate) dropped: u64,
     /// Not sent, because their client was not connected.
     pub(crate) skipped: u64,
+    /// Without an acknowledgement when their client's connection broke.
+    pub(crate) cut_off: u64,
 }
 
 impl Messages {
     /// Adds those of another thread.
     pub(crate) fn add(&mut self, other: Self) {
-        let Self { sent, acked, refused, unanswered, dropped, skipped } = other;
+        let Self { sent, acked, refused, unanswered, dropped, skipped, cut_off } = other;
         self.sent += sent;
         self.acked += acked;
         self.refused += refused;
         self.unanswered += unanswered;
         self.dropped += dropped;
         self.skipped += skipped;
+        self.cut_off += cut_off;
     }
 }
 

@@ -87,6 +87,7 @@ const GROUPS: [(&str, &[(Phase, &str)]); 4] = [
             (Phase::Connect, "connect"),
             (Phase::Join, "join"),
             (Phase::Ready, "all, from schedule"),
+            (Phase::Return, "again, from the loss"),
         ],
     ),
     (
@@ -145,6 +146,7 @@ fn write_counts(report: &Report, out: &mut String) -> fmt::Result {
             (clients.joined, "joined", true),
             (clients.failed, "failed", true),
             (clients.lost, "lost", false),
+            (clients.returned, "returned", false),
         ],
     )?;
     counts(
@@ -157,6 +159,7 @@ fn write_counts(report: &Report, out: &mut String) -> fmt::Result {
             (messages.refused, "refused", false),
             (messages.dropped, "dropped", false),
             (messages.skipped, "skipped", false),
+            (messages.cut_off, "cut off", false),
         ],
     )?;
     counts(
@@ -391,6 +394,7 @@ loadgen     0.25 cores while sending, 14.2 MB at most, 1 thread
             timeout_s: 10.0,
             drain_s: 5.0,
             threads: 1,
+            reconnect: false,
         }
     }
 }

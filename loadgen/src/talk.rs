@@ -59,7 +59,19 @@ impl Ear<'_> {
             Event::Ack { id, args, .. } => self.take_ack(id, args.elements().next()),
             Event::Connected { namespace, sid, .. } => {
                 self.books.ids[self.client as usize] = sid.into();
-                self.begin_join(namespace, outgoing);
+                // Who may come back to another server has to know first which one this is.
+                if !self.fleet.brief.options.session.reconnect {
+                    self.begin_join(namespace, outgoing);
+                }
+            }
+            Event::Event { namespace, args, .. } if args.event() == chat::HELLO => {
+                let server = args.elements().nth(1).and_then(chat::server);
+                if let (Stage::Connecting, Some(server)) = (&self.talk.stage, server)
+                    && self.fleet.brief.options.session.reconnect
+                {
+                    self.books.greeted(self.client, &server);
+                    self.begin_join(namespace, outgoing);
+                }
             }
             Event::Event { args, .. } if args.event() == chat::MESSAGE => {
                 self.take_message(args.elements().nth(1).unwrap_or_default());
@@ -76,7 +88,8 @@ impl Ear<'_> {
 
     fn begin_join(&mut self, namespace: &str, outgoing: &mut Outgoing<'_>) {
         let room = self.fleet.room(self.client);
-        self.books.accounting.joining(self.fleet.now_us(), self.client, room);
+        let place = self.books.place(self.client, room);
+        self.books.accounting.joining(self.fleet.now_us(), self.client, place);
         let json = chat::join(self.fleet.brief.nonce, room);
         let ack_id = outgoing.emit_with_ack(namespace, &json, &[]);
         self.talk.stage = Stage::Joining { ack_id: ack_id.expect("the namespace is connected") };
@@ -89,8 +102,8 @@ impl Ear<'_> {
         {
             self.talk.stage = match Answer::read(argument) {
                 Answer::Accepted { .. } => {
-                    let room = self.fleet.room(self.client);
-                    self.books.accounting.joined(now_us, self.client, room);
+                    let place = self.books.place(self.client, self.fleet.room(self.client));
+                    self.books.accounting.joined(now_us, self.client, place);
                     Stage::Joined
                 }
                 Answer::Refused(why) => {
@@ -133,8 +146,9 @@ impl Ear<'_> {
         };
         let from =
             message.from.as_deref().and_then(|from| self.books.client_of(from, signature.client));
+        let room = self.fleet.room_of_name(&message.room);
         let arrival = Arrival {
-            room: self.fleet.room_of_name(&message.room),
+            place: room.map(|room| self.books.place(self.client, room)),
             message: Sent { client: signature.client, number: signature.number },
             from,
             seq: message.seq,

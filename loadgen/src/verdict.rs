@@ -81,9 +81,17 @@ impl Verdict {
                 "see the errors below; a longer --ramp asks less at once",
             ),
             (
-                clients.lost,
+                if report.options.reconnect { 0 } else { clients.lost },
                 ["client lost its connection", "clients lost their connections"],
                 "see the errors below and the server's log",
+            ),
+            (
+                if report.options.reconnect { clients.away() } else { 0 },
+                [
+                    "client lost its connection and did not come back",
+                    "clients lost their connections and did not come back",
+                ],
+                "see the errors below and the server's log; a longer --drain waits for them longer",
             ),
             (
                 messages.dropped,
@@ -213,6 +221,10 @@ mod tests {
         for invalid in [
             |m: &mut Measured| m.clients.failed = 1,
             |m: &mut Measured| m.clients.lost = 1,
+            |m: &mut Measured| {
+                m.settings.reconnect = true;
+                (m.clients.lost, m.clients.returned) = (2, 1);
+            },
             |m: &mut Measured| m.messages.dropped = 1,
             |m: &mut Measured| m.messages.refused = 1,
             |m: &mut Measured| m.deliveries.overflow = true,

@@ -5,6 +5,7 @@
 mod process;
 
 mod ledger;
+mod reconnect;
 mod running;
 mod runs;
 mod usage;
