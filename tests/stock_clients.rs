@@ -8,12 +8,14 @@
 mod node;
 #[path = "support/process.rs"]
 mod process;
+#[path = "support/suite.rs"]
+mod suite;
 
 use std::process::Command;
-use std::time::Duration;
 
 use node::node;
 use process::{PATIENCE, Process, address};
+use suite::run_suite;
 
 /// The namespace that every server here serves besides `/`.
 const NAMESPACE: &str = "/other";
@@ -21,9 +23,6 @@ const NAMESPACE: &str = "/other";
 /// What the clients of the suite speak, in order of their preference; the last
 /// is the default of the stock client, which goes over from the one to the other.
 const TRANSPORTS: [&str; 3] = ["websocket", "polling", "polling,websocket"];
-
-/// The whole suite takes some seconds.
-const SUITE_PATIENCE: Duration = Duration::from_secs(120);
 
 fn parlor(port: u16) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
@@ -41,7 +40,7 @@ fn chat_server(port: u16) -> Option<Command> {
 fn the_suite_holds_against_a_stock_server() {
     for transports in TRANSPORTS {
         if let Some(mut server) = chat_server(0) {
-            run_suite(Process::start(&mut server), transports);
+            run_chat_suite(Process::start(&mut server), transports);
         }
     }
 }
@@ -49,7 +48,7 @@ fn the_suite_holds_against_a_stock_server() {
 #[test]
 fn stock_clients_chat_on_parlor() {
     for transports in TRANSPORTS {
-        run_suite(Process::start(&mut parlor(0)), transports);
+        run_chat_suite(Process::start(&mut parlor(0)), transports);
     }
 }
 
@@ -87,23 +86,11 @@ fn a_stock_client_survives_a_restart_of_parlor() {
     survive_a_restart(|port| Some(parlor(port)));
 }
 
-fn run_suite(mut server: Process, transports: &str) {
+fn run_chat_suite(mut server: Process, transports: &str) {
     let url = format!("http://{}", address(&server.line()));
     let Some(mut suite) = node("chat-suite.mjs") else { return };
     let suite = suite.args([&url, "--namespace", NAMESPACE]).env("TRANSPORTS", transports);
-    let mut suite = Process::start(suite);
-    let mut lines = Vec::new();
-    let passed = loop {
-        let line = suite.line();
-        if let Some((passed, _)) = line.split_once(" checks passed") {
-            break passed.parse::<u32>().expect("a count of checks");
-        }
-        lines.push(line);
-    };
-    let status = suite.wait(SUITE_PATIENCE).expect("the suite ends after its last line");
-    assert!(status.success(), "{transports}: {}", lines.join("\n"));
-    assert_eq!(lines.len(), passed as usize, "one line for each check");
-    assert!(passed > 50, "only {passed} checks ran");
+    run_suite(suite, transports, 51);
 }
 
 fn survive_a_restart(server: impl Fn(u16) -> Option<Command>) {

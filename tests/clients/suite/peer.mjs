@@ -24,10 +24,14 @@ export async function soon(promise, what) {
 /** The transports that clients may use, in order: those in the environment, or WebSocket alone. */
 const TRANSPORTS = (process.env.TRANSPORTS ?? "websocket").split(",");
 
+/** What packets look like: as the parser in the environment has it, or as JSON. */
+const PARSER = process.env.PARSER === "msgpack" ? (await import("socket.io-msgpack-parser")).default : undefined;
+
 /** A connection that can carry several namespaces. */
 export function manager(url, options = {}) {
   return new Manager(url, {
     transports: TRANSPORTS,
+    ...(PARSER && { parser: PARSER }),
     autoConnect: false,
     reconnectionDelay: 20,
     reconnectionDelayMax: 200,
@@ -54,13 +58,19 @@ export class Peer {
     return this.socket.id;
   }
 
-  /** Connects and takes the `hello` off the inbox. */
-  async connect() {
+  /** Connects; fails with the server's error if it is not let in. */
+  async enter() {
     const connected = new Promise((resolve, reject) => {
       this.socket.once("connect", resolve).once("connect_error", reject);
     });
     this.socket.connect();
     await soon(connected, `CONNECT to ${this.socket.nsp}`);
+    return this;
+  }
+
+  /** Connects and takes the `hello` off the inbox. */
+  async connect() {
+    await this.enter();
     const [event, hello, ...rest] = await this.next();
     assert.equal(event, "hello", "the first event is hello");
     assert.deepEqual(rest, [], "hello has one argument");
@@ -121,7 +131,14 @@ export class Peer {
    */
   async quiet() {
     await this.ask("echo", "fence");
-    assert.deepEqual(this.received.slice(this.#taken), [], "nothing more was to arrive");
+    assert.deepEqual(this.rest(), [], "nothing more was to arrive");
+  }
+
+  /** Takes everything that has come, without waiting. */
+  rest() {
+    const rest = this.received.slice(this.#taken);
+    this.#taken = this.received.length;
+    return rest;
   }
 
   /** The transport that this client ends up with. */
