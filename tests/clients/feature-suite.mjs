@@ -2,7 +2,8 @@
 //
 //   node feature-suite.mjs URL [--only WORD]
 //
-// What clients speak is set in the environment: TRANSPORTS, in order of preference, and PARSER.
+// What clients are and speak is set in the environment: CLIENT (2 for that of Socket.IO 2), TRANSPORTS, in
+// order of preference, and PARSER.
 
 import { parseArgs } from "node:util";
 
