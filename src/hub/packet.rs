@@ -197,10 +197,14 @@ impl Hub {
         auth: Option<&str>,
         actions: &mut Actions,
     ) -> Legal {
-        let Some(namespace) = self.namespace(name) else {
-            return self.find(conn, name, auth, actions);
-        };
-        self.ask(conn, namespace, auth, actions)
+        match self.namespace(name) {
+            Some(namespace) if namespace.made().is_none() => {
+                self.ask(conn, namespace, auth, actions)
+            }
+            // Whoever asks for a namespace of a template is looked at, whether there is one or
+            // not: this shard may know of it while others do not, and clients must not notice.
+            Some(_) | None => self.find(conn, name, auth, actions),
+        }
     }
 
     /// Looks for a template that accepts a name.
