@@ -241,9 +241,7 @@ impl Hub {
         actions: &mut Actions,
     ) {
         let Some(connection) = self.open_connection(conn) else { return };
-        let before = connection.finding.len();
-        connection.finding.retain(|asked| **asked != *name);
-        if connection.finding.len() == before {
+        if !connection.give_up_finding(name) {
             return;
         }
         let id = template.map(|template| self.namespaces.id_of(template, name));
@@ -334,6 +332,9 @@ impl Hub {
     }
 
     fn left(&mut self, conn: ConnId, name: &str, actions: &mut Actions) -> Legal {
+        if self.open_connection(conn).ok_or(Illegal)?.give_up_finding(name) {
+            return Ok(());
+        }
         let namespace = self.namespace(name).ok_or(Illegal)?;
         let connection = self.open_connection(conn).ok_or(Illegal)?;
         match connection.membership(namespace).ok_or(Illegal)? {
