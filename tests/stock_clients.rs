@@ -12,6 +12,7 @@ mod process;
 mod suite;
 
 use std::process::Command;
+use std::thread;
 
 use node::node;
 use process::{PATIENCE, Process, address};
@@ -23,6 +24,9 @@ const NAMESPACE: &str = "/other";
 /// What the clients of the suite speak, in order of their preference; the last
 /// is the default of the stock client, which goes over from the one to the other.
 const TRANSPORTS: [&str; 3] = ["websocket", "polling", "polling,websocket"];
+
+/// How many shards a server of ours has: one, and more than these clients need.
+const SHARDS: [&str; 2] = ["1", "4"];
 
 fn parlor(port: u16) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
@@ -38,42 +42,56 @@ fn chat_server(port: u16) -> Option<Command> {
 
 #[test]
 fn the_suite_holds_against_a_stock_server() {
-    for transports in TRANSPORTS {
+    side_by_side(TRANSPORTS, |transports| {
         if let Some(mut server) = chat_server(0) {
-            run_chat_suite(Process::start(&mut server), transports);
+            run_chat_suite(Process::start(&mut server), transports, "a stock server");
         }
-    }
+    });
 }
 
 #[test]
 fn stock_clients_chat_on_parlor() {
-    for transports in TRANSPORTS {
-        run_chat_suite(Process::start(&mut parlor(0)), transports);
+    for shards in SHARDS {
+        side_by_side(TRANSPORTS, |transports| {
+            let server = Process::start(parlor(0).args(["--shards", shards]));
+            run_chat_suite(server, transports, &format!("{shards} shards"));
+        });
     }
 }
 
 #[test]
 fn stock_clients_of_socket_io_2_chat_on_parlor() {
-    let mut server = Process::start(parlor(0).args(["--http-allow-eio3", "true"]));
-    let url = format!("http://{}", address(&server.line()));
-    let Some(mut client) = node("old-client.mjs") else { return };
-    let mut client = Process::start(client.args([&url, "--namespace", NAMESPACE]));
-    while client.line() != "all is well" {}
-    assert!(client.wait(PATIENCE).expect("the client is done").success());
+    side_by_side(SHARDS, |shards| {
+        let arguments = ["--http-allow-eio3", "true", "--shards", shards];
+        let mut server = Process::start(parlor(0).args(arguments));
+        let url = format!("http://{}", address(&server.line()));
+        let Some(mut client) = node("old-client.mjs") else { return };
+        let mut client = Process::start(client.args([&url, "--namespace", NAMESPACE]));
+        while client.line() != "all is well" {}
+        assert!(client.wait(PATIENCE).expect("the client is done").success());
+    });
 }
 
 #[test]
 fn a_stock_client_whose_connection_breaks_misses_nothing() {
     let recovery = ["--recovery-enabled", "true"];
-    for (transports, shards) in [("websocket", "1"), ("polling", "2"), ("polling,websocket", "3")] {
+    let cases = [
+        ("websocket", "json", "1"),
+        ("polling", "json", "2"),
+        ("polling,websocket", "json", "3"),
+        ("websocket", "msgpack", "4"),
+        ("polling,websocket", "msgpack", "1"),
+    ];
+    side_by_side(cases, |(transports, parser, shards)| {
         let mut server = Process::start(parlor(0).args(recovery).args(["--shards", shards]));
         let url = format!("http://{}", address(&server.line()));
         let Some(mut client) = node("recovery-client.mjs") else { return };
-        let mut client = Process::start(client.args([&url, transports]));
-        let line = client.line();
-        assert!(line.starts_with("recovered 12 times"), "{transports}, {shards} shards: {line}");
+        let client = client.args([&url, transports]).env("PARSER", parser);
+        let mut client = Process::start(client);
+        let (line, name) = (client.line(), format!("{transports}, {parser}, {shards} shards"));
+        assert!(line.starts_with("recovered 12 times"), "{name}: {line}");
         assert!(client.wait(PATIENCE).expect("the client is done").success());
-    }
+    });
 }
 
 #[test]
@@ -86,11 +104,20 @@ fn a_stock_client_survives_a_restart_of_parlor() {
     survive_a_restart(|port| Some(parlor(port)));
 }
 
-fn run_chat_suite(mut server: Process, transports: &str) {
+/// Runs all cases at once: they wait more than they work.
+fn side_by_side<Case: Send>(cases: impl IntoIterator<Item = Case>, run: impl Fn(Case) + Sync) {
+    thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(|| run(case));
+        }
+    });
+}
+
+fn run_chat_suite(mut server: Process, transports: &str, name: &str) {
     let url = format!("http://{}", address(&server.line()));
     let Some(mut suite) = node("chat-suite.mjs") else { return };
     let suite = suite.args([&url, "--namespace", NAMESPACE]).env("TRANSPORTS", transports);
-    run_suite(suite, transports, 51);
+    run_suite(suite, &format!("socket.io-client 4 over {transports}, {name}"), 51);
 }
 
 fn survive_a_restart(server: impl Fn(u16) -> Option<Command>) {

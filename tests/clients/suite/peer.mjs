@@ -29,7 +29,7 @@ export const TRANSPORTS = (process.env.TRANSPORTS ?? "websocket").split(",");
 export const IS_OLD = process.env.CLIENT === "2";
 
 /** What packets look like: as the parser in the environment has it, or as JSON. */
-const PARSER = process.env.PARSER === "msgpack" ? (await import("socket.io-msgpack-parser")).default : undefined;
+export const PARSER = process.env.PARSER === "msgpack" ? (await import("socket.io-msgpack-parser")).default : undefined;
 
 /** A connection that can carry several namespaces. */
 export function manager(url, options = {}) {
