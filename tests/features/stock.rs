@@ -21,8 +21,7 @@ const SHARDS: [u8; 2] = [1, 4];
 
 /// Runs a suite of at least as many checks over every transport, side by side.
 fn run(client: &str, suite: impl Fn() -> Option<Command> + Sync, checks: u32) {
-    let mut config = Config::default();
-    config.allow_eio3 = true;
+    let mut config = Config { allow_eio3: true, ..Config::default() };
     // The Python client's end over polling waits at times for its last poll, hence for a ping.
     config.limits.ping_interval = Duration::from_millis(300);
     for shards in SHARDS {
