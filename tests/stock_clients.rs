@@ -8,12 +8,15 @@
 mod node;
 #[path = "support/process.rs"]
 mod process;
+#[path = "support/suite.rs"]
+mod suite;
 
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
 
 use node::node;
 use process::{PATIENCE, Process, address};
+use suite::run_suite;
 
 /// The namespace that every server here serves besides `/`.
 const NAMESPACE: &str = "/other";
@@ -22,8 +25,8 @@ const NAMESPACE: &str = "/other";
 /// is the default of the stock client, which goes over from the one to the other.
 const TRANSPORTS: [&str; 3] = ["websocket", "polling", "polling,websocket"];
 
-/// The whole suite takes some seconds.
-const SUITE_PATIENCE: Duration = Duration::from_secs(120);
+/// How many shards a server of ours has: one, and more than these clients need.
+const SHARDS: [&str; 2] = ["1", "4"];
 
 fn parlor(port: u16) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
@@ -39,42 +42,56 @@ fn chat_server(port: u16) -> Option<Command> {
 
 #[test]
 fn the_suite_holds_against_a_stock_server() {
-    for transports in TRANSPORTS {
+    side_by_side(TRANSPORTS, |transports| {
         if let Some(mut server) = chat_server(0) {
-            run_suite(Process::start(&mut server), transports);
+            run_chat_suite(Process::start(&mut server), transports, "a stock server");
         }
-    }
+    });
 }
 
 #[test]
 fn stock_clients_chat_on_parlor() {
-    for transports in TRANSPORTS {
-        run_suite(Process::start(&mut parlor(0)), transports);
+    for shards in SHARDS {
+        side_by_side(TRANSPORTS, |transports| {
+            let server = Process::start(parlor(0).args(["--shards", shards]));
+            run_chat_suite(server, transports, &format!("{shards} shards"));
+        });
     }
 }
 
 #[test]
 fn stock_clients_of_socket_io_2_chat_on_parlor() {
-    let mut server = Process::start(parlor(0).args(["--http-allow-eio3", "true"]));
-    let url = format!("http://{}", address(&server.line()));
-    let Some(mut client) = node("old-client.mjs") else { return };
-    let mut client = Process::start(client.args([&url, "--namespace", NAMESPACE]));
-    while client.line() != "all is well" {}
-    assert!(client.wait(PATIENCE).expect("the client is done").success());
+    side_by_side(SHARDS, |shards| {
+        let arguments = ["--http-allow-eio3", "true", "--shards", shards];
+        let mut server = Process::start(parlor(0).args(arguments));
+        let url = format!("http://{}", address(&server.line()));
+        let Some(mut client) = node("old-client.mjs") else { return };
+        let mut client = Process::start(client.args([&url, "--namespace", NAMESPACE]));
+        while client.line() != "all is well" {}
+        assert!(client.wait(PATIENCE).expect("the client is done").success());
+    });
 }
 
 #[test]
 fn a_stock_client_whose_connection_breaks_misses_nothing() {
     let recovery = ["--recovery-enabled", "true"];
-    for (transports, shards) in [("websocket", "1"), ("polling", "2"), ("polling,websocket", "3")] {
+    let cases = [
+        ("websocket", "json", "1"),
+        ("polling", "json", "2"),
+        ("polling,websocket", "json", "3"),
+        ("websocket", "msgpack", "4"),
+        ("polling,websocket", "msgpack", "1"),
+    ];
+    side_by_side(cases, |(transports, parser, shards)| {
         let mut server = Process::start(parlor(0).args(recovery).args(["--shards", shards]));
         let url = format!("http://{}", address(&server.line()));
         let Some(mut client) = node("recovery-client.mjs") else { return };
-        let mut client = Process::start(client.args([&url, transports]));
-        let line = client.line();
-        assert!(line.starts_with("recovered 12 times"), "{transports}, {shards} shards: {line}");
+        let client = client.args([&url, transports]).env("PARSER", parser);
+        let mut client = Process::start(client);
+        let (line, name) = (client.line(), format!("{transports}, {parser}, {shards} shards"));
+        assert!(line.starts_with("recovered 12 times"), "{name}: {line}");
         assert!(client.wait(PATIENCE).expect("the client is done").success());
-    }
+    });
 }
 
 #[test]
@@ -112,23 +129,20 @@ fn stock_clients_go_over_to_a_second_server_on_the_same_address() {
     }
 }
 
-fn run_suite(mut server: Process, transports: &str) {
+/// Runs all cases at once: they wait more than they work.
+fn side_by_side<Case: Send>(cases: impl IntoIterator<Item = Case>, run: impl Fn(Case) + Sync) {
+    thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(|| run(case));
+        }
+    });
+}
+
+fn run_chat_suite(mut server: Process, transports: &str, name: &str) {
     let url = format!("http://{}", address(&server.line()));
     let Some(mut suite) = node("chat-suite.mjs") else { return };
     let suite = suite.args([&url, "--namespace", NAMESPACE]).env("TRANSPORTS", transports);
-    let mut suite = Process::start(suite);
-    let mut lines = Vec::new();
-    let passed = loop {
-        let line = suite.line();
-        if let Some((passed, _)) = line.split_once(" checks passed") {
-            break passed.parse::<u32>().expect("a count of checks");
-        }
-        lines.push(line);
-    };
-    let status = suite.wait(SUITE_PATIENCE).expect("the suite ends after its last line");
-    assert!(status.success(), "{transports}: {}", lines.join("\n"));
-    assert_eq!(lines.len(), passed as usize, "one line for each check");
-    assert!(passed > 50, "only {passed} checks ran");
+    run_suite(suite, &format!("socket.io-client 4 over {transports}, {name}"), 51);
 }
 
 fn survive_a_restart(server: impl Fn(u16) -> Option<Command>) {

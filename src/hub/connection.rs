@@ -84,6 +84,13 @@ pub(super) enum Membership {
 }
 
 impl Connection {
+    /// Looks for a namespace of this name no longer; false if it did not.
+    pub(super) fn give_up_finding(&mut self, name: &str) -> bool {
+        let before = self.finding.len();
+        self.finding.retain(|asked| **asked != *name);
+        self.finding.len() < before
+    }
+
     pub(super) fn new(
         id: ConnId,
         opening: Opening,

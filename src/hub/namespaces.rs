@@ -104,8 +104,12 @@ impl Namespaces {
         NamespaceId::of_template(template, hasher.finish())
     }
 
-    /// Makes a namespace, if it is not there yet; false if its id means another name.
+    /// Makes a namespace, if it is not there yet; false if its id means another name,
+    /// or its name another id: what two templates accept is of the one that made it.
     pub(super) fn make(&mut self, id: NamespaceId, name: &str) -> bool {
+        if self.by_name(name).is_some_and(|known| known != id) {
+            return false;
+        }
         let (shard, home) = (self.place.shard, self.home(id));
         let (recovery, unnoticed_max) = (self.recovery, self.unnoticed_max);
         let made = self.made.entry(id).or_insert_with(|| {

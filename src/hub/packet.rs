@@ -198,10 +198,14 @@ impl Hub {
         auth: Option<&str>,
         actions: &mut Actions,
     ) -> Legal {
-        let Some(namespace) = self.namespace(name) else {
-            return self.find(conn, name, auth, actions);
-        };
-        self.ask(conn, namespace, auth, actions)
+        match self.namespace(name) {
+            Some(namespace) if namespace.made().is_none() => {
+                self.ask(conn, namespace, auth, actions)
+            }
+            // Whoever asks for a namespace of a template is looked at, whether there is one or
+            // not: this shard may know of it while others do not, and clients must not notice.
+            Some(_) | None => self.find(conn, name, auth, actions),
+        }
     }
 
     /// Looks for a template that accepts a name.
@@ -238,9 +242,7 @@ impl Hub {
         actions: &mut Actions,
     ) {
         let Some(connection) = self.open_connection(conn) else { return };
-        let before = connection.finding.len();
-        connection.finding.retain(|asked| **asked != *name);
-        if connection.finding.len() == before {
+        if !connection.give_up_finding(name) {
             return;
         }
         let id = template.map(|template| self.namespaces.id_of(template, name));
@@ -332,6 +334,9 @@ impl Hub {
     }
 
     fn left(&mut self, conn: ConnId, name: &str, actions: &mut Actions) -> Legal {
+        if self.open_connection(conn).ok_or(Illegal)?.give_up_finding(name) {
+            return Ok(());
+        }
         let namespace = self.namespace(name).ok_or(Illegal)?;
         let connection = self.open_connection(conn).ok_or(Illegal)?;
         match connection.membership(namespace).ok_or(Illegal)? {

@@ -205,6 +205,36 @@ fn a_namespace_made_of_a_template_goes_with_its_last_socket() {
 }
 
 #[test]
+fn a_template_is_asked_about_everybody_and_who_leaves_meanwhile_does_not_get_in() {
+    let ids = Box::new(Counting(0));
+    let hub = Hub::new(Place::ALONE, Limits::default(), &["/", "", ""], ids, false, now());
+    let mut world = World { hub, ..World::new() };
+    let [(member, _), (guest, _), (leaver, _)] = [0, 1, 2].map(|index| world.connect(index));
+    for conn in [member, guest, leaver] {
+        world.handle(Event::Text { conn, text: "40/made," });
+    }
+    let found = |conn, template| Event::Found { conn, name: "/made", template, auth: None };
+    world.handle(found(member, Some(1)));
+    let namespace = world.hub.namespace("/made").expect("it was made");
+    world.handle(Event::Admit { conn: member, namespace, attempt: 2 });
+    world.sent();
+    let refusal = r#"44/made,{"message":"Invalid namespace"}"#;
+    for template in [None, Some(2)] {
+        world.handle(found(guest, template));
+        assert_eq!(world.sent(), texts(&[(1, refusal)]), "though there is one, of {template:?}");
+        world.handle(Event::Text { conn: guest, text: "40/made," });
+    }
+    world.text(leaver, "41/made,");
+    world.handle(found(leaver, Some(1)));
+    assert_eq!(world.sent(), []);
+    assert_eq!(world.closed(), [], "it was in time");
+    world.handle(found(guest, Some(1)));
+    world.handle(Event::Admit { conn: guest, namespace, attempt: 2 });
+    assert!(world.hub.key_of(guest, namespace).is_some(), "it is looked at each time");
+    assert!(world.hub.key_of(leaver, namespace).is_none());
+}
+
+#[test]
 fn a_name_that_no_template_accepts_is_invalid() {
     let ids = Box::new(Counting(0));
     let hub = Hub::new(Place::ALONE, Limits::default(), &["/", ""], ids, false, now());

@@ -1,6 +1,6 @@
 // A stock client whose connection breaks again and again while somebody speaks.
 //
-//   node recovery-client.mjs URL [TRANSPORTS]
+//   node recovery-client.mjs URL [TRANSPORTS]     (and PARSER in the environment)
 //
 // Each return must be a recovery, and in the end it must have heard every
 // message once and in order. Prints `recovered N times, heard N messages`.
@@ -9,6 +9,8 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { io } from "socket.io-client";
+
+import { PARSER } from "./suite/peer.mjs";
 
 const [url, transports = "websocket"] = process.argv.slice(2);
 const ROUNDS = 12;
@@ -19,6 +21,7 @@ const connect = () =>
     const socket = io(url, {
       forceNew: true,
       transports: transports.split(","),
+      ...(PARSER && { parser: PARSER }),
       reconnectionDelay: 5,
       reconnectionDelayMax: 20,
     });

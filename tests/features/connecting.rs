@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::Wire;
 use crate::peer::Peer;
@@ -25,12 +25,12 @@ fn namespaces_share_a_connection_and_nothing_else() {
         assert_eq!(speaker.ask(&json!(["say", { "to": ["a"] }, "to a of /"])), json!([]));
         let said = [json!(["said", "to all of /"]), json!(["said", "to a of /"])];
         assert_eq!(listener.heard(), said);
-        assert_eq!(elsewhere.heard(), [] as [serde_json::Value; 0]);
+        assert_eq!(elsewhere.heard(), [] as [Value; 0]);
         elsewhere.ask(&json!(["say", {}, "to all of /acks"]));
         let heard = listener.event();
         assert_eq!(&*heard.namespace, "/acks");
         assert_eq!(heard.json, json!(["said", "to all of /acks"]));
-        assert_eq!(speaker.heard(), [] as [serde_json::Value; 0]);
+        assert_eq!(speaker.heard(), [] as [Value; 0]);
     });
 }
 
@@ -39,6 +39,59 @@ fn a_namespace_that_is_not_served_is_a_connect_error() {
     on_shards(|server| {
         let refused = server.ask_in("/nowhere", &json!(null));
         assert_eq!(refused.err(), Some(json!({ "message": "Invalid namespace" })));
+    });
+}
+
+/// The error for who asks for a namespace that there is not.
+fn invalid() -> Option<Value> {
+    Some(json!({ "message": "Invalid namespace" }))
+}
+
+#[test]
+fn dynamic_namespaces_by_pattern_are_each_their_own() {
+    on_shards(|server| {
+        let [mut speaker, mut listener] = server.peers("/room-a");
+        let [mut elsewhere, mut nowhere] = [server.peer("/room-b"), server.peer("/")];
+        for peer in [&mut speaker, &mut listener, &mut elsewhere, &mut nowhere] {
+            peer.ask(&json!(["join", "x"]));
+        }
+        speaker.ask(&json!(["say", {}, "to all"]));
+        speaker.ask(&json!(["say", { "by_server": true, "to": ["x"] }, "to x"]));
+        let said = [json!(["said", "to all"]), json!(["said", "to x"])];
+        assert_eq!(listener.heard(), said);
+        assert_eq!(speaker.heard(), said[1..]);
+        for peer in [&mut elsewhere, &mut nowhere] {
+            assert_eq!(peer.heard(), [] as [Value; 0]);
+        }
+        for name in ["/room-", "/room-a/b", "/room", "/a/room-a"] {
+            assert_eq!(server.ask_in(name, &json!(null)).err(), invalid(), "{name}");
+        }
+        // When its last socket has gone it begins anew.
+        for peer in [&mut speaker, &mut listener] {
+            peer.say("41/room-a,");
+        }
+        let mut late = server.peer("/room-a");
+        assert_eq!(late.ask(&json!(["join", "x"])), json!([1]));
+    });
+}
+
+#[test]
+fn dynamic_namespaces_by_function_are_for_those_it_accepts() {
+    on_shards(|server| {
+        let enter = |name, key| server.ask_in(name, &json!({ "key": key }));
+        for (name, key) in [("/locked-a", "b"), ("/locked-b", "a"), ("/locked", "a")] {
+            assert_eq!(enter(name, key).err(), invalid(), "{name}, {key}");
+        }
+        assert_eq!(server.ask_in("/locked-a", &json!(null)).err(), invalid(), "no key at all");
+        let mut others = enter("/locked-b", "b").expect("its key");
+        let [mut one, mut two] = [(), ()].map(|()| enter("/locked-a", "a").expect("its key"));
+        // That there is one lets nobody else into it, on whatever shard.
+        for _ in 0..8 {
+            assert_eq!(enter("/locked-a", "b").err(), invalid());
+        }
+        one.ask(&json!(["say", {}, 1]));
+        assert_eq!(two.heard(), [json!(["said", 1])]);
+        assert_eq!(others.heard(), [] as [Value; 0]);
     });
 }
 
@@ -114,7 +167,7 @@ fn middleware_per_packet_refuses_by_ack_or_by_error_message() {
         for number in 0..20 {
             assert_eq!(peer.event().json, json!(["muttered", number]));
         }
-        assert_eq!(other.heard(), [] as [serde_json::Value; 0]);
+        assert_eq!(other.heard(), [] as [Value; 0]);
     });
 }
 

@@ -142,6 +142,26 @@ fn volatile_is_dropped_for_who_does_not_read_and_never_reordered() {
 }
 
 #[test]
+fn volatile_to_one_socket_is_dropped_while_it_does_not_read_and_nothing_else_is() {
+    on_shards(|server| {
+        let [mut sleeper, mut witness] = server.peers("/");
+        let asked = sleeper.begin(&json!(["tell-me", SAID, SAID_BYTES, PLAIN_EVERY]));
+        assert_eq!(witness.event().json, json!(["told"]), "all was said");
+        assert_eq!(sleeper.answer_to(asked), json!([]));
+        let heard = numbers(&sleeper.heard());
+        assert!(heard.is_sorted_by(|a, b| a < b), "in order and once: {heard:?}");
+        let plain = heard.iter().filter(|number| *number % PLAIN_EVERY == 0).count();
+        assert_eq!(plain as u64, SAID / PLAIN_EVERY, "what is not volatile is not dropped");
+        assert!(heard.len() > plain, "what it could take is not dropped");
+        assert!((heard.len() as u64) < SAID, "what it could not take is dropped");
+        // Who reads again is told again.
+        let asked = sleeper.begin(&json!(["tell-me", 2, 1, 2]));
+        assert_eq!(sleeper.answer_to(asked), json!([]));
+        assert_eq!(numbers(&sleeper.heard()), [0, 1]);
+    });
+}
+
+#[test]
 fn volatile_reaches_who_reads() {
     on_shards(|server| {
         let mut peers = members(server);

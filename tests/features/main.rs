@@ -19,11 +19,18 @@ mod connecting;
 mod emitting;
 mod ending;
 mod listening;
+#[path = "../support/node.rs"]
+mod node;
 mod order;
 mod peer;
 #[expect(dead_code, reason = "of tests with processes; these need a part of it")]
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/python.rs"]
+mod python;
 mod remote;
 mod rooms;
 mod server;
+mod stock;
+#[path = "../support/suite.rs"]
+mod suite;

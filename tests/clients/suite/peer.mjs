@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Manager } from "socket.io-client";
+import { Manager as OldManager } from "socket.io-client-2";
 
 const PATIENCE_MS = 5000;
 
@@ -22,17 +23,34 @@ export async function soon(promise, what) {
 }
 
 /** The transports that clients may use, in order: those in the environment, or WebSocket alone. */
-const TRANSPORTS = (process.env.TRANSPORTS ?? "websocket").split(",");
+export const TRANSPORTS = (process.env.TRANSPORTS ?? "websocket").split(",");
+
+/** Whether clients are those of Socket.IO 2, over Engine.IO v3. */
+export const IS_OLD = process.env.CLIENT === "2";
+
+/** What packets look like: as the parser in the environment has it, or as JSON. */
+export const PARSER = process.env.PARSER === "msgpack" ? (await import("socket.io-msgpack-parser")).default : undefined;
 
 /** A connection that can carry several namespaces. */
 export function manager(url, options = {}) {
-  return new Manager(url, {
+  return new (IS_OLD ? OldManager : Manager)(url, {
     transports: TRANSPORTS,
+    ...(PARSER && { parser: PARSER }),
     autoConnect: false,
     reconnectionDelay: 20,
     reconnectionDelayMax: 200,
     ...options,
   });
+}
+
+/** Tells `hear` of all events; clients of Socket.IO 2 have nothing of their own for that. */
+function catchAll(socket, hear) {
+  if (!IS_OLD) return socket.onAny(hear);
+  const { onevent } = socket;
+  socket.onevent = (packet) => {
+    hear(...packet.data);
+    onevent.call(socket, packet);
+  };
 }
 
 /** One socket of one namespace. */
@@ -44,7 +62,7 @@ export class Peer {
 
   constructor(manager, namespace, options) {
     this.socket = manager.socket(namespace, options);
-    this.socket.onAny((...event) => {
+    catchAll(this.socket, (...event) => {
       this.received.push(event);
       for (const wake of this.#waiting.splice(0)) wake();
     });
@@ -54,13 +72,20 @@ export class Peer {
     return this.socket.id;
   }
 
-  /** Connects and takes the `hello` off the inbox. */
-  async connect() {
+  /** Connects; fails with the server's error if it is not let in. */
+  async enter() {
     const connected = new Promise((resolve, reject) => {
       this.socket.once("connect", resolve).once("connect_error", reject);
+      if (IS_OLD) this.socket.once("error", reject);
     });
     this.socket.connect();
     await soon(connected, `CONNECT to ${this.socket.nsp}`);
+    return this;
+  }
+
+  /** Connects and takes the `hello` off the inbox. */
+  async connect() {
+    await this.enter();
     const [event, hello, ...rest] = await this.next();
     assert.equal(event, "hello", "the first event is hello");
     assert.deepEqual(rest, [], "hello has one argument");
@@ -121,7 +146,14 @@ export class Peer {
    */
   async quiet() {
     await this.ask("echo", "fence");
-    assert.deepEqual(this.received.slice(this.#taken), [], "nothing more was to arrive");
+    assert.deepEqual(this.rest(), [], "nothing more was to arrive");
+  }
+
+  /** Takes everything that has come, without waiting. */
+  rest() {
+    const rest = this.received.slice(this.#taken);
+    this.#taken = this.received.length;
+    return rest;
   }
 
   /** The transport that this client ends up with. */

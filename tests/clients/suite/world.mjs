@@ -2,7 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 
-import { manager, Peer } from "./peer.mjs";
+import { IS_OLD, manager, Peer } from "./peer.mjs";
 
 const nonce = randomUUID().slice(0, 8);
 let rooms = 0;
@@ -37,6 +37,6 @@ export class World {
   }
 
   close() {
-    for (const made of this.#managers.splice(0)) made._close();
+    for (const made of this.#managers.splice(0)) (IS_OLD ? made.close() : made._close());
   }
 }

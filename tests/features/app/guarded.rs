@@ -1,7 +1,7 @@
 //! Middleware: who gets in, and which packets do.
 
 use parlor::{Admission, Namespace, Raw, Refusal, Socket};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Two guards, the first of which takes its time.
 pub(super) fn admissions(here: &mut Namespace) {
@@ -13,11 +13,17 @@ pub(super) fn admissions(here: &mut Namespace) {
             None => Err(Refusal::new("no token")),
         }
     });
-    here.on_admission(async |admission: Admission| match admission.auth["age"].as_u64() {
+    here.on_admission(async |admission: Admission| match age(&admission.auth) {
         Some(18..) => Ok(()),
         Some(_) | None => Err(Refusal::new("too young")),
     });
     here.on_connection(async |socket: Socket| socket.emit("welcome", ()));
+}
+
+/// A number, or a text of one: what clients of Socket.IO 2 send is a query.
+fn age(auth: &Value) -> Option<u64> {
+    let age = &auth["age"];
+    age.as_u64().or_else(|| age.as_str()?.parse().ok())
 }
 
 /// Two guards of packets.

@@ -33,6 +33,10 @@ pub(crate) fn app(farewell: SyncSender<String>) -> impl Fn(&mut Io) + Clone + Se
             words::everywhere(namespace);
             extras(namespace);
         }
+        words::everywhere(io.of_pattern("/room-*"));
+        words::everywhere(io.of_matching(|name, auth| {
+            name.strip_prefix("/locked-").is_some_and(|name| auth["key"] == name)
+        }));
         let ending = io.of("/ending");
         words::everywhere(ending);
         ending::farewells(ending, farewell.clone());

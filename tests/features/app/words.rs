@@ -46,6 +46,7 @@ impl Whom {
 pub(super) fn everywhere(here: &mut Namespace) {
     membership(here);
     messages(here);
+    directly(here);
     many(here);
     // By the order and back: what was accepted before has arrived then.
     here.on("fence", async |socket: Socket, (): (), ack: Ack| {
@@ -71,6 +72,7 @@ fn membership(here: &mut Namespace) {
         assert!(rooms.iter().all(|room| socket.is_in(room)));
         ack.send((rooms,));
     });
+    here.on("id", async |socket: Socket, (): (), ack: Ack| ack.send(socket.id().as_str()));
     here.on("keep", async |socket: Socket, (data,): (Value,), ack: Ack| {
         socket.set_data(&data);
         ack.send(socket.data());
@@ -92,6 +94,26 @@ fn messages(here: &mut Namespace) {
         "say-number",
         async |socket: Socket, (whom, number, bytes): (Whom, u64, usize), ack: Ack| {
             whom.emitter(&socket).emit("said", (number, "x".repeat(bytes)));
+            ack.send(());
+        },
+    );
+}
+
+/// What a socket is told by itself, however little of it is read.
+fn directly(here: &mut Namespace) {
+    here.on(
+        "tell-me",
+        async |socket: Socket, (count, bytes, plain_every): (u64, usize, u64), ack: Ack| {
+            for number in 0..count {
+                let args = (number, "x".repeat(bytes));
+                match number % plain_every {
+                    0 => socket.emit("said", args),
+                    1.. => socket.volatile().emit("said", args),
+                }
+                // What can be written is.
+                tokio::task::yield_now().await;
+            }
+            socket.broadcast().emit("told", ());
             ack.send(());
         },
     );
