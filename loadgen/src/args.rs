@@ -121,9 +121,31 @@ Ctrl-C ends a run early, with the report of what was measured.";
 /// What to do instead of a run.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Be the clients that nobody wants: slow, deaf, flooding, talking nonsense, resetting, storming.
+    /// For servers on this machine, beside a run that measures how the good ones fare.
+    Attack(Attack),
     /// Serve the chat on a free loopback port until stdin ends: what a run without a URL starts.
     #[command(hide = true)]
     EmbeddedServer(Embedded),
+}
+
+/// What attackers are told.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Attack {
+    /// Server on this machine, as http://127.0.0.1:PORT.
+    pub(crate) url: String,
+
+    /// How long.
+    #[arg(short, long, value_name = "TIME", default_value = "60s", value_parser = time)]
+    pub(crate) duration: Duration,
+
+    /// The part of one core that all attackers together may use.
+    #[arg(long, value_name = "PERCENT", default_value = "25%", value_parser = percent)]
+    pub(crate) cpu: f64,
+
+    /// Seed of the noise.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
 }
 
 /// What the embedded server is told.

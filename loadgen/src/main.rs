@@ -19,6 +19,7 @@
 mod accounting;
 mod alarm;
 mod args;
+mod attack;
 mod chat;
 mod client;
 mod embedded;
@@ -60,11 +61,20 @@ fn main() -> ExitCode {
         Err((text, 0)) => return say(&text, 0),
         Err((error, code)) => return fail(&error, code),
     };
-    if let Some(Command::EmbeddedServer(embedded)) = args.command {
-        return match embedded::serve(embedded) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&error.to_string(), EXIT_CANNOT_CONNECT),
-        };
+    match args.command {
+        Some(Command::Attack(attack)) => {
+            return match attack::run(&attack) {
+                Ok(account) => say(&account, 0),
+                Err(error) => fail(&error, EXIT_USAGE),
+            };
+        }
+        Some(Command::EmbeddedServer(embedded)) => {
+            return match embedded::serve(embedded) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&error.to_string(), EXIT_CANNOT_CONNECT),
+            };
+        }
+        None => {}
     }
     let options = match Options::try_from(args) {
         Ok(options) => options,
