@@ -7,12 +7,14 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use parlor::{chat, net, serve};
+use parlor::tls::{Identity, TlsListener};
+use parlor::{chat, net, serve, serve_with};
 use rand_core::{Rng, SeedableRng};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-use crate::settings::{LogFormat, Options, Request};
+use crate::settings::{LogFormat, Options, Request, Tls};
 
 const EXIT_SETTINGS: u8 = 2;
 
@@ -21,12 +23,12 @@ async fn main() -> ExitCode {
     let result = match settings::read(std::env::args_os(), std::env::vars_os()) {
         Ok(Request::Help(help)) => printed(help.print()),
         Ok(Request::Print(text)) => printed(io::stdout().write_all(text.as_bytes())),
-        Ok(Request::Serve { options, ignored }) => {
+        Ok(Request::Serve { options, identity, ignored }) => {
             log(&options);
             if !ignored.is_empty() {
                 tracing::warn!("not settings: {}; see parlor --help", ignored.join(", "));
             }
-            run(*options).await
+            run(*options, identity).await
         }
         Err(error) => return fail(&error.to_string(), ExitCode::from(EXIT_SETTINGS)),
     };
@@ -60,7 +62,7 @@ fn log(options: &Options) {
     }
 }
 
-async fn run(options: Options) -> Result<(), String> {
+async fn run(options: Options, identity: Option<Identity>) -> Result<(), String> {
     // Registered before the ready line: who reads it may send a signal at once.
     let shutdown = stopped(signal(SignalKind::interrupt()), signal(SignalKind::terminate()))?;
     net::raise_descriptor_limit();
@@ -70,10 +72,44 @@ async fn run(options: Options) -> Result<(), String> {
     let address = listeners[0].local_addr().map_err(|error| format!("no address: {error}"))?;
     let config = options.config();
     let server = format!("{:016x}", rand_chacha::ChaCha12Rng::from_seed(config.seed).next_u64());
-    announce(address);
-    serve(listeners, config, chat::app(options.namespaces(), server), shutdown)
-        .await
-        .map_err(|error| error.to_string())
+    let app = chat::app(options.namespaces(), server);
+    let Some(identity) = identity else {
+        announce("http", address);
+        return serve(listeners, config, app, shutdown).await.map_err(|error| error.to_string());
+    };
+    let (identities, shown) = watch::channel(identity);
+    let reload = run_reload(hangups()?, options.tls, identities);
+    announce("https", address);
+    let wrap = move |listener| TlsListener::new(listener, shown.clone());
+    let served = serve_with(listeners, wrap, config, app, shutdown);
+    // Only the server ends.
+    tokio::select! {
+        biased;
+        () = reload => Ok(()),
+        served = served => served.map_err(|error| error.to_string()),
+    }
+}
+
+fn hangups() -> Result<Signal, String> {
+    signal(SignalKind::hangup()).map_err(|error| format!("can not listen for signals: {error}"))
+}
+
+/// Shows new connections what is in the files, after each of `hangups`.
+async fn run_reload(mut hangups: Signal, tls: Tls, identities: watch::Sender<Identity>) {
+    loop {
+        if hangups.recv().await.is_none() {
+            // There can be no more of them.
+            return std::future::pending().await;
+        }
+        match tls.identity() {
+            Ok(Some(identity)) => {
+                identities.send_replace(identity);
+                tracing::info!("new connections are shown the certificate as it is now");
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!("the certificate stays as it was: {error}"),
+        }
+    }
 }
 
 /// Resolves when a person or a supervisor wants the server to end.
@@ -94,6 +130,6 @@ fn stopped(
 }
 
 #[expect(clippy::print_stdout, reason = "the one line that scripts wait for")]
-fn announce(address: SocketAddr) {
-    println!("listening on http://{address}");
+fn announce(scheme: &str, address: SocketAddr) {
+    println!("listening on {scheme}://{address}");
 }

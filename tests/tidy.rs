@@ -100,7 +100,7 @@ fn pure_modules_name_nothing_impure() {
 }
 
 /// Modules of `src`, in the order in which each may use those before it.
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 15] = [
     "room",
     "engineio",
     "socketio",
@@ -108,6 +108,7 @@ const MODULES: [&str; 14] = [
     "hub",
     "check",
     "net",
+    "tls",
     "shard",
     "app",
     "server",

@@ -76,7 +76,7 @@ pub(super) fn keep<S: Stream>(
     shard.config.keep_handshake.then(|| {
         let headers = request.headers.iter().map(|(name, value)| (&**name, &**value));
         let time = (shard.config.time_of_day)();
-        Handshake::new(address, time, revision, transport, &request.target, headers)
+        Handshake::new(address, time, revision, transport, S::IS_SECURE, &request.target, headers)
     })
 }
 

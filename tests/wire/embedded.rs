@@ -4,8 +4,11 @@
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 
+use parlor::net::Listener;
+use parlor::tls::{Identity, TlsListener};
 use parlor::{Config, Io, RawConnection, RawMessage};
-use tokio::sync::oneshot;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
 
 /// A server within this process.
 pub(crate) struct Embedded {
@@ -17,13 +20,28 @@ pub(crate) struct Embedded {
 impl Embedded {
     /// Starts it on a free port.
     pub(crate) fn start(config: Config, app: fn(&mut Io)) -> Self {
+        Self::start_on(|listener| listener, config, app)
+    }
+
+    /// Starts one that speaks TLS.
+    pub(crate) fn secure(identity: Identity, config: Config, app: fn(&mut Io)) -> Self {
+        // Nobody sends another one.
+        let shown = watch::channel(identity).1;
+        Self::start_on(move |listener| TlsListener::new(listener, shown.clone()), config, app)
+    }
+
+    fn start_on<L: Listener>(
+        wrap: impl Fn(TcpListener) -> L + Clone + Send + 'static,
+        config: Config,
+        app: fn(&mut Io),
+    ) -> Self {
         let listener = parlor::net::listen(([127, 0, 0, 1], 0).into()).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             let shutdown = async { drop(stopped.await) };
-            let served = parlor::serve(vec![listener], config, app, shutdown);
+            let served = parlor::serve_with(vec![listener], wrap, config, app, shutdown);
             runtime.expect("a runtime").block_on(served).expect("it serves until it is stopped");
         });
         Self { address, stop: Some(stop), thread: Some(thread) }

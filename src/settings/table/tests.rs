@@ -9,11 +9,11 @@ use toml::Value;
 
 use super::*;
 use crate::settings::kind::Written;
-use crate::settings::options::Options;
+use crate::settings::options::{Options, Tls};
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 41] = [
+const VALUES: [(&str, &str); 43] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -53,6 +53,8 @@ const VALUES: [(&str, &str); 41] = [
     ("recovery.bytes_max", "4020"),
     ("recovery.sessions_max", "4021"),
     ("recovery.own_packets_max", "4022"),
+    ("tls.certificate", "certificate.pem"),
+    ("tls.key", "key.pem"),
     ("log.filter", "debug"),
     ("log.format", "json"),
 ];
@@ -177,6 +179,13 @@ fn every_setting_arrives_where_it_is_used() {
     assert_eq!((outbound_bytes_max, outbound_packets_max), (4010, 4018));
     assert_eq!((policy, events_waiting_max), (Policy::DropOldest, 4011));
     assert_eq!(close_timeout, ms(4008));
+    limits_arrive(limits);
+    let Tls { certificate, key } = options.tls;
+    assert_eq!((certificate, key), (Some("certificate.pem".into()), Some("key.pem".into())));
+}
+
+fn limits_arrive(limits: parlor::Limits) {
+    let ms = Duration::from_millis;
     let parlor::Limits {
         attachments_max,
         connections_max,
