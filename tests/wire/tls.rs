@@ -1,12 +1,17 @@
 //! TLS: everything that is served is served over it, and what goes wrong in it
 //! concerns one connection.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::process::Command;
 
-use parlor::tls::Identity;
+use parlor::net::Listener;
+use parlor::tls::{Identity, TlsListener};
 use parlor::{Config, Io, Reason, Socket};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use crate::client::{TARGET, UPGRADE, Wire, text_frame};
@@ -184,7 +189,7 @@ fn http_1_is_agreed_on_and_nothing_else() {
         let stream = connect(server.address, client(&trusted, protocols))?;
         Ok(stream.conn.alpn_protocol().map(<[u8]>::to_vec))
     };
-    let agreed = |protocols: &[&str]| -> std::io::Result<Option<Vec<u8>>> { agreed(protocols) };
+    let agreed = |protocols: &[&str]| -> io::Result<Option<Vec<u8>>> { agreed(protocols) };
     assert_eq!(agreed(&["h2", "http/1.1"]).expect("both"), Some(b"http/1.1".to_vec()));
     assert_eq!(agreed(&[]).expect("no wish"), None);
     assert!(agreed(&["h2"]).is_err());
@@ -245,4 +250,46 @@ fn reasons(io: &mut Io) {
     all.on_disconnect(async |socket: Socket, reason: Reason, _: Vec<Box<str>>| {
         socket.namespace().emit("gone", (reason.as_str(),));
     });
+}
+
+/// Streams that are not of sockets, to have one that takes little at a time.
+struct Streams(mpsc::Receiver<DuplexStream>);
+
+impl Listener for Streams {
+    type Io = DuplexStream;
+
+    async fn accept(&mut self) -> io::Result<(DuplexStream, SocketAddr)> {
+        let stream = self.0.recv().await.ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok((stream, ([127, 0, 0, 1], 1).into()))
+    }
+}
+
+/// TLS keeps bytes to itself that the stream below does not take.
+#[tokio::test(flavor = "current_thread", start_paused = true)]
+async fn a_flush_lasts_until_the_peer_can_have_everything() {
+    let files = Files::new("flush");
+    let trusting = client(&[files.renew()], &[]);
+    let identity = Identity::read(&files.certificate, &files.key).expect("they fit");
+    let (sender, streams) = mpsc::channel(1);
+    let mut listener = TlsListener::new(Streams(streams), watch::channel(identity).1);
+    let (near, far) = duplex(256);
+    sender.send(far).await.expect("it is accepted from");
+    let mut server = listener.accept().await.expect("without waiting for the handshake").0;
+    let name = "localhost".try_into().expect("it is a name");
+    let connector = TlsConnector::from(trusting);
+    let connected = async { tokio::join!(connector.connect(name, near), server.flush()) };
+    let (client, flushed) = connected.await;
+    flushed.expect("the handshake is made by who writes first");
+    let mut client = client.expect("it is trusted");
+    let mut heard = vec![0; 10_000];
+    let say = async {
+        server.write_all(&[7; 10_000]).await?;
+        server.flush().await
+    };
+    // Nothing else is going on, so this takes as long as it likes.
+    let hear = timeout(PATIENCE, client.read_exact(&mut heard));
+    let (said, heard_all) = tokio::join!(say, hear);
+    said.expect("it is taken");
+    heard_all.expect("all of it comes").expect("nothing goes wrong");
+    assert_eq!(heard, [7; 10_000]);
 }
