@@ -13,6 +13,14 @@
 //! Not here: certificates of clients, HTTP/2 (the ALPN protocol is
 //! `http/1.1`), and names by which a client asks for one of several identities.
 //!
+//! # Costs
+//!
+//! An idle connection holds its keys, some kilobytes. To a peer that does not
+//! read, TLS keeps up to 64 KiB encrypted, beyond
+//! [`Config::outbound_bytes_max`](crate::Config::outbound_bytes_max). Handshakes
+//! run on the shard's thread; a certificate with an ECDSA key costs it less than
+//! one with RSA.
+//!
 //! # Spec
 //!
 //! RFC 8446 (TLS 1.3) and RFC 5246 (TLS 1.2), as rustls has them.

@@ -91,3 +91,26 @@ impl Config {
         path.trim_end_matches('/') == self.path.trim_end_matches('/')
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+
+    use super::*;
+    use crate::shard::Exchange;
+    use crate::tls::TlsStream;
+    use crate::websocket::decode_request;
+
+    fn is_secure<S: Stream>() -> bool {
+        let shard = Shard::<S>::new(Exchange::alone(), Config::default(), None, |_| {}).0;
+        let (request, _) = decode_request(b"GET / HTTP/1.1\r\n\r\n").unwrap().unwrap();
+        let address = ([127, 0, 0, 1], 9).into();
+        keep(&shard, address, Revision::V4, Transport::Polling, &request).unwrap().is_secure()
+    }
+
+    #[test]
+    fn a_handshake_says_whether_it_came_over_tls() {
+        assert!(is_secure::<TlsStream<DuplexStream>>());
+        assert!(!is_secure::<DuplexStream>());
+    }
+}
