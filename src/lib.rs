@@ -33,7 +33,7 @@
 //!
 //! * pure (bytes, events and `now` in; bytes and actions out): [`room`],
 //!   [`engineio`], [`socketio`], [`websocket`], [`hub`], [`metrics`], [`check`]
-//! * drivers (they await): [`net`], [`shard`], [`app`], [`server`], [`client`]
+//! * drivers (they await): [`net`], [`tls`], [`shard`], [`app`], [`server`], [`client`]
 //! * an application: [`chat`]
 //!
 //! # Invariants
@@ -56,6 +56,8 @@ pub mod check;
 
 pub mod net;
 
+pub mod tls;
+
 pub mod shard;
 
 pub mod app;
@@ -68,7 +70,7 @@ pub mod chat;
 
 pub use app::{Ack, Admission, Io, Namespace, Observer, Raw, RawConnection, Refusal, Socket};
 pub use hub::{Accepted, Limits, Policy, RatePolicy, Rates, RawMessage, Reason, Step};
-pub use server::{Config, ServeError, run_shard, serve};
+pub use server::{Config, ServeError, run_shard, serve, serve_with};
 pub use shard::{Exchange, Witness};
 
 #[cfg(test)]

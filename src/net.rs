@@ -24,6 +24,9 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static + Sized {
     /// A stream that no driver watches.
     type Detached: Send + 'static;
 
+    /// Whether nobody between here and the peer can read along.
+    const IS_SECURE: bool = false;
+
     /// Takes the stream off this thread's driver. Nothing that was written is lost.
     ///
     /// # Errors

@@ -126,7 +126,8 @@ fn what_is_printed_reads_as_what_it_says() {
         --limits-acks-in-flight-max 3 --limits-connections-max 0 --limits-connections-per-address-max 1 \
         --limits-events-per-second 2 --limits-bytes-per-second 3kB --limits-address-connections-per-second 4 \
         --limits-address-events-per-second 5 --limits-address-bytes-per-second 6MiB \
-        --limits-rate-burst 7s --limits-rate-policy disconnect --metrics-address 127.0.0.1:0 --log-filter a[b{c=\"d\"}]=debug,off --log-format json";
+        --limits-rate-burst 7s --limits-rate-policy disconnect --metrics-address 127.0.0.1:0 \
+        --tls-certificate certificate.pem --tls-key none.pem --log-filter a[b{c=\"d\"}]=debug,off --log-format json";
     let flags: Vec<&str> = flags.split_whitespace().collect();
     let other = printed(parlor(&["--print-config"]).args(flags));
     let is_setting = |line: &&str| line.contains(" = ") && !line.starts_with('#');
@@ -200,6 +201,46 @@ fn a_check_says_in_one_line_whether_the_settings_are_valid() {
     assert_eq!(printed(&mut command), expected);
     let complaint = complaint(command.env("PARLOR_SHARDS", "many"));
     assert!(complaint.starts_with("PARLOR_SHARDS=many: write"), "{complaint}");
+}
+
+/// A certificate and its key, in files whose names begin so.
+fn certificate(name: &str) -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("it is made");
+    let certificate = file(&format!("{name}.certificate.pem"), &made.cert.pem());
+    (certificate, file(&format!("{name}.key.pem"), &made.signing_key.serialize_pem()))
+}
+
+#[test]
+fn a_check_finds_files_that_are_of_no_use_for_tls() {
+    let (certificate, key) = certificate("useful");
+    let (_, foreign) = self::certificate("foreign");
+    let empty = file("empty.pem", "");
+    let damaged = file("damaged.pem", "-----BEGIN CERTIFICATE-----\nMII\n");
+    let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let garbage = file("garbage.pem", garbage);
+    let both = |certificate: &str, key: &str| {
+        ["--tls-certificate", certificate, "--tls-key", key].map(str::to_owned).to_vec()
+    };
+    for (flags, expected) in [
+        (both("missing.pem", &key), "tls: can not read missing.pem: No such file".to_owned()),
+        (both(&certificate, "missing.pem"), "tls: can not read missing.pem: No such".to_owned()),
+        (both(&empty, &key), format!("tls: there is no certificate in {empty}; it should begin")),
+        (both(&key, &key), format!("tls: there is no certificate in {key}; it should begin")),
+        (both(&certificate, &empty), format!("tls: there is no private key in {empty}; it should")),
+        (both(&certificate, &foreign), format!("tls: the key in {foreign} does not fit the cert")),
+        (both(&damaged, &key), format!("tls: {damaged} is damaged: ")),
+        (both(&garbage, &key), format!("tls: can not use the certificate in {garbage} with")),
+        (both(&certificate, "none"), "tls.key is missing; TLS needs both".to_owned()),
+        (both("none", &key), "tls.certificate is missing; TLS needs both".to_owned()),
+    ] {
+        for ask in [&["--check-config"][..], &[]] {
+            let said = complaint(parlor(ask).args(&flags));
+            assert!(said.starts_with(&expected), "{flags:?}: {said}");
+        }
+    }
+    let good = both(&certificate, &key);
+    let checked = printed(parlor(&["--check-config"]).args(good));
+    assert_eq!(checked, "the configuration is valid\n");
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn pure_modules_name_nothing_impure() {
 }
 
 /// Modules of `src`, in the order in which each may use those before it.
-const MODULES: [&str; 17] = [
+const MODULES: [&str; 19] = [
     "room",
     "engineio",
     "socketio",
@@ -109,6 +109,7 @@ const MODULES: [&str; 17] = [
     "metrics",
     "check",
     "net",
+    "tls",
     "shard",
     "app",
     "server",
@@ -117,6 +118,7 @@ const MODULES: [&str; 17] = [
     "settings",
     "signals",
     "operator",
+    "program",
     "main",
 ];
 

@@ -79,7 +79,7 @@ pub(super) fn keep<S: Stream>(
     shard.config.keep_handshake.then(|| {
         let headers = request.headers.iter().map(|(name, value)| (&**name, &**value));
         let time = (shard.config.time_of_day)();
-        Handshake::new(address, time, revision, transport, &request.target, headers)
+        Handshake::new(address, time, revision, transport, S::IS_SECURE, &request.target, headers)
     })
 }
 
@@ -92,5 +92,29 @@ impl Config {
     /// Whether a request's path is the one that Socket.IO is served under.
     pub(super) fn is_path(&self, path: &str) -> bool {
         path.trim_end_matches('/') == self.path.trim_end_matches('/')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+
+    use super::*;
+    use crate::app::Io;
+    use crate::shard::Exchange;
+    use crate::tls::TlsStream;
+    use crate::websocket::decode_request;
+
+    fn is_secure<S: Stream>() -> bool {
+        let shard = Shard::<S>::new(Exchange::alone(), Config::default(), None, Io::default()).0;
+        let (request, _) = decode_request(b"GET / HTTP/1.1\r\n\r\n").unwrap().unwrap();
+        let address = ([127, 0, 0, 1], 9).into();
+        keep(&shard, address, Revision::V4, Transport::Polling, &request).unwrap().is_secure()
+    }
+
+    #[test]
+    fn a_handshake_says_whether_it_came_over_tls() {
+        assert!(is_secure::<TlsStream<DuplexStream>>());
+        assert!(!is_secure::<DuplexStream>());
     }
 }

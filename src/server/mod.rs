@@ -48,5 +48,5 @@ mod visit;
 mod wire;
 
 pub use config::{Config, Cookie, Cors, Origins, SameSite};
-pub use serve::{ServeError, serve};
+pub use serve::{ServeError, serve, serve_with};
 pub use shard::run_shard;

@@ -10,7 +10,7 @@ use tokio::task::{JoinSet, LocalSet};
 
 use super::{Config, run_shard};
 use crate::app::Io;
-use crate::net;
+use crate::net::{self, Listener};
 use crate::shard::{Exchange, mesh};
 
 /// Why a server does not run.
@@ -56,6 +56,37 @@ pub enum ServeError {
 /// If there is no listener, or more than 255.
 pub async fn serve(
     listeners: Vec<std::net::TcpListener>,
+    config: Config,
+    app: impl Fn(&mut Io) + Clone + Send + 'static,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    serve_with(listeners, |listener| listener, config, app, shutdown).await
+}
+
+/// Serves `app` as [`serve`] does, on what `wrap` makes of each listener.
+///
+/// It is called on the shard's thread. With TLS, where `identity` is the
+/// receiver of a channel that holds an [`Identity`](crate::tls::Identity):
+///
+/// ```
+/// # use parlor::tls::{Identity, TlsListener};
+/// # fn wrap(
+/// #     identity: tokio::sync::watch::Receiver<Identity>,
+/// # ) -> impl Fn(tokio::net::TcpListener) -> TlsListener<tokio::net::TcpListener> {
+/// move |listener| TlsListener::new(listener, identity.clone())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// Those of [`serve`].
+///
+/// # Panics
+///
+/// If there is no listener, or more than 255.
+pub async fn serve_with<L: Listener>(
+    listeners: Vec<std::net::TcpListener>,
+    wrap: impl Fn(TcpListener) -> L + Clone + Send + 'static,
     mut config: Config,
     app: impl Fn(&mut Io) + Clone + Send + 'static,
     shutdown: impl Future<Output = ()>,
@@ -68,10 +99,11 @@ pub async fn serve(
     for (listener, exchange) in listeners.into_iter().zip(mesh(shards)) {
         listener.set_nonblocking(true)?;
         let (config, app, stopped) = (config.clone(), app.clone(), stopped.clone());
+        let wrap = wrap.clone();
         let (end, result) = tokio::sync::oneshot::channel();
         let name = format!("parlor-shard-{}", exchange.place().shard);
         thread::Builder::new().name(name).spawn(move || {
-            let result = run_thread(listener, exchange, config, app, stopped);
+            let result = run_thread(listener, wrap, exchange, config, app, stopped);
             // Nobody may be waiting any more.
             let _ = end.send(result);
         })?;
@@ -93,8 +125,9 @@ pub async fn serve(
     outcome
 }
 
-fn run_thread(
+fn run_thread<L: Listener>(
     listener: std::net::TcpListener,
+    wrap: impl FnOnce(TcpListener) -> L,
     exchange: Exchange,
     config: Config,
     app: impl FnOnce(&mut Io),
@@ -108,7 +141,7 @@ fn run_thread(
             // An error: nobody is left who could tell, or it has been told so.
             let _ = stopped.changed().await;
         };
-        run_shard(listener, config, exchange, None, app, stopped).await;
+        run_shard(wrap(listener), config, exchange, None, app, stopped).await;
         Ok(())
     })
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use parlor::tls::TlsError;
+
 /// Why the settings can not be used. Each is one line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
@@ -18,6 +20,9 @@ pub(crate) enum SettingsError {
         /// One of its settings, with its default.
         example: String,
     },
+    /// One of the two files that TLS needs is not named: this one.
+    #[error("{0} is missing; TLS needs both tls.certificate and tls.key, or neither")]
+    HalfOfTls(&'static str),
     /// A key of the file is no setting.
     #[error("{place}: unknown key {key}; {advice}")]
     Key {
@@ -36,6 +41,9 @@ pub(crate) enum SettingsError {
         /// What the parser says.
         what: String,
     },
+    /// There are files for TLS, and they are of no use.
+    #[error("tls: {0}")]
+    Tls(#[from] TlsError),
     /// The file can not be read.
     #[error("can not read the configuration file {path}: {error}")]
     Unreadable {

@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Value;
@@ -168,6 +169,17 @@ pub(super) fn list<T: 'static>(kind: Kind<T>) -> Kind<Vec<T>> {
     let show = move |values: &Vec<T>| Value::Array(values.iter().map(&show).collect());
     let expected = format!("a list of at most {LIST_ITEMS_MAX}, each {expected}");
     Kind { several: true, ..Kind::new(value_name, expected, read, show) }
+}
+
+/// A file of this machine.
+pub(super) fn file() -> Kind<PathBuf> {
+    Kind::new(
+        "FILE",
+        "the path of a file, such as \"/etc/parlor/key.pem\"",
+        |written| written.text().filter(|path| !path.is_empty()).map(PathBuf::from),
+        // It was text when it was read.
+        |path| path.to_string_lossy().into_owned().into(),
+    )
 }
 
 /// What is logged, as tracing's filter takes it.

@@ -38,10 +38,12 @@ mod units;
 
 use std::ffi::OsString;
 
+use parlor::tls::Identity;
+
 use flags::{Flags, Typed, Wish};
 
 pub(crate) use error::SettingsError;
-pub(crate) use options::{LogFormat, Options};
+pub(crate) use options::{LogFormat, Options, Tls};
 
 /// What the program is asked to do.
 pub(crate) enum Request {
@@ -53,6 +55,8 @@ pub(crate) enum Request {
     Serve {
         /// What it was told.
         options: Box<Options>,
+        /// What the server shows who it is with, if it speaks TLS.
+        identity: Option<Identity>,
         /// Variables that look like settings and are none.
         ignored: Vec<String>,
     },
@@ -85,9 +89,16 @@ pub(crate) fn read(
         assignment.apply(&mut options)?;
     }
     Ok(match wish {
-        Wish::Check => Request::Print(check(&environment.ignored)),
+        Wish::Check => {
+            options.tls.identity()?;
+            Request::Print(check(&environment.ignored))
+        }
         Wish::Print => Request::Print(print::print(&table, &options)),
-        Wish::Serve => Request::Serve { options: Box::new(options), ignored: environment.ignored },
+        Wish::Serve => Request::Serve {
+            identity: options.tls.identity()?,
+            options: Box::new(options),
+            ignored: environment.ignored,
+        },
     })
 }
 

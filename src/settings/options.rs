@@ -2,12 +2,16 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use parlor::Config;
 use parlor::hub::Recovery;
 use parlor::server::{Cors, Origins};
+use parlor::tls::Identity;
+
+use super::error::SettingsError;
 
 /// Everything that the program can be told.
 #[derive(Clone)]
@@ -26,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) metrics: Option<SocketAddr>,
     /// Whether clients can come back to their sessions.
     pub(crate) recovery: Sessions,
+    /// What the server shows who it is with.
+    pub(crate) tls: Tls,
     /// What is logged and how.
     pub(crate) log: Log,
     /// The engine's own settings; the others of them are here already.
@@ -48,6 +54,15 @@ pub(crate) struct Sessions {
     pub(crate) enabled: bool,
     /// How much is kept.
     pub(crate) limits: Recovery,
+}
+
+/// The files with what the server shows who it is with; without them it speaks no TLS.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tls {
+    /// The certificate, and those that vouch for it.
+    pub(crate) certificate: Option<PathBuf>,
+    /// Its key.
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// What is logged and how.
@@ -84,6 +99,7 @@ impl Default for Options {
             cors: Sites::default(),
             metrics: None,
             recovery: Sessions::default(),
+            tls: Tls::default(),
             log: Log { filter: "info".to_owned(), format: LogFormat::Text },
             engine: Config { drain_window: DRAIN_WINDOW, ..Config::default() },
         }
@@ -125,6 +141,22 @@ impl Sites {
         let origins = if is_any { Origins::Any } else { Origins::These(self.origin.clone()) };
         let credentials = self.credentials && !is_any;
         (!self.origin.is_empty()).then_some(Cors { origins, credentials })
+    }
+}
+
+impl Tls {
+    /// What the files have in them now; none, if there are none.
+    ///
+    /// # Errors
+    ///
+    /// One of the two is missing, or they are of no use.
+    pub(crate) fn identity(&self) -> Result<Option<Identity>, SettingsError> {
+        match (&self.certificate, &self.key) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(SettingsError::HalfOfTls("tls.certificate")),
+            (Some(_), None) => Err(SettingsError::HalfOfTls("tls.key")),
+            (Some(certificate), Some(key)) => Ok(Some(Identity::read(certificate, key)?)),
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use parlor::{Policy, RatePolicy};
 
 use super::kind::{
-    address, bytes, choice, count, list, log_filter, namespace, or_word, origin, time, url_path,
-    yes_or_no,
+    address, bytes, choice, count, file, list, log_filter, namespace, or_word, origin, time,
+    url_path, yes_or_no,
 };
 use super::options::LogFormat;
 use super::setting::{Group, Setting, group, setting};
@@ -35,7 +35,7 @@ const POLICIES: [(&str, Policy); 3] = [
 
 /// Every setting, in the order in which people are shown them.
 pub(super) fn table() -> Vec<Group> {
-    vec![server(), drain(), http(), cors(), limits(), recovery(), metrics(), log()]
+    vec![server(), drain(), http(), cors(), limits(), recovery(), metrics(), tls(), log()]
 }
 
 fn server() -> Group {
@@ -331,6 +331,24 @@ fn metrics() -> Group {
             or_word("off", address()),
             |to| &mut to.metrics,
         )],
+    )
+}
+
+fn tls() -> Group {
+    group(
+        "tls",
+        "Encryption, with both files or without; both are read again at a SIGHUP.",
+        vec![
+            setting(
+                "certificate",
+                "PEM file with the server's certificate, and those that vouch for it.",
+                or_word("none", file()),
+                |to| &mut to.tls.certificate,
+            ),
+            setting("key", "PEM file with its private key.", or_word("none", file()), |to| {
+                &mut to.tls.key
+            }),
+        ],
     )
 }
 

@@ -43,6 +43,7 @@ impl Handshake {
         time: SystemTime,
         revision: Revision,
         transport: Transport,
+        is_secure: bool,
         target: &str,
         headers: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Self {
@@ -52,7 +53,8 @@ impl Handshake {
             Revision::V4 => '4',
         };
         let (transport, ms) = (transport.as_str(), since_epoch.as_millis());
-        let mut text = format!("{address} {ms} {revision} {transport}\n{target}");
+        let scheme = if is_secure { "https" } else { "http" };
+        let mut text = format!("{address} {ms} {revision} {transport} {scheme}\n{target}");
         for (name, value) in headers.filter(|(name, _)| !of_one_hop(name)) {
             // No header holds a line break: the parser of the head saw to that.
             text.extend(["\n", name, ": ", value]);
@@ -81,9 +83,9 @@ impl Handshake {
         if self.word(3) == "polling" { Transport::Polling } else { Transport::WebSocket }
     }
 
-    /// Whether it came over TLS, which is not spoken here yet.
+    /// Whether it came over TLS.
     pub fn is_secure(&self) -> bool {
-        false
+        self.word(4) == "https"
     }
 
     fn word(&self, place: usize) -> &str {
@@ -129,6 +131,7 @@ mod tests {
             SystemTime::UNIX_EPOCH + Duration::from_millis(1234),
             Revision::V4,
             Transport::WebSocket,
+            true,
             "/socket.io/?EIO=4&a=%20b",
             [("host", "h"), ("upgrade", "websocket"), ("cookie", "a: b"), ("x", "")].into_iter(),
         );
@@ -136,6 +139,7 @@ mod tests {
         assert_eq!(handshake.time(), SystemTime::UNIX_EPOCH + Duration::from_millis(1234));
         assert_eq!(handshake.revision(), Revision::V4);
         assert_eq!(handshake.transport(), Transport::WebSocket);
+        assert!(handshake.is_secure());
         assert_eq!(handshake.url(), "/socket.io/?EIO=4&a=%20b");
         assert_eq!(handshake.query()[1], ("a".to_owned(), " b".to_owned()));
         assert_eq!(

@@ -96,7 +96,7 @@ impl Drop for Process {
 /// The address at the end of a ready line.
 pub(crate) fn address(ready: &str) -> SocketAddr {
     let word = ready.split_whitespace().next_back().unwrap_or_default();
-    let address = word.trim_start_matches("http://").trim_end_matches('/').parse();
+    let address = word.rsplit("//").next().unwrap_or_default().trim_end_matches('/').parse();
     address.unwrap_or_else(|error| panic!("{ready:?} ends in an address: {error}"))
 }
 

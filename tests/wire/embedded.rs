@@ -4,8 +4,11 @@
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 
+use parlor::net::Listener;
+use parlor::tls::{Identity, TlsListener};
 use parlor::{Config, Io, RawConnection, RawMessage};
-use tokio::sync::oneshot;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
 
 /// A server within this process.
 pub(crate) struct Embedded {
@@ -22,6 +25,23 @@ impl Embedded {
 
     /// Starts so many shards of it.
     pub(crate) fn start_on(shards: u8, config: Config, app: fn(&mut Io)) -> Self {
+        Self::start_wrapped(shards, |listener| listener, config, app)
+    }
+
+    /// Starts one that speaks TLS.
+    pub(crate) fn secure(identity: Identity, config: Config, app: fn(&mut Io)) -> Self {
+        // Nobody sends another one.
+        let shown = watch::channel(identity).1;
+        let wrap = move |listener| TlsListener::new(listener, shown.clone());
+        Self::start_wrapped(1, wrap, config, app)
+    }
+
+    fn start_wrapped<L: Listener>(
+        shards: u8,
+        wrap: impl Fn(TcpListener) -> L + Clone + Send + 'static,
+        config: Config,
+        app: fn(&mut Io),
+    ) -> Self {
         let address = ([127, 0, 0, 1], 0).into();
         let listeners = parlor::net::listen_shards(address, shards, false).expect("a free port");
         let address = listeners[0].local_addr().expect("it is bound");
@@ -29,7 +49,7 @@ impl Embedded {
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             let shutdown = async { drop(stopped.await) };
-            let served = parlor::serve(listeners, config, app, shutdown);
+            let served = parlor::serve_with(listeners, wrap, config, app, shutdown);
             runtime.expect("a runtime").block_on(served).expect("it serves until it is stopped");
         });
         Self { address, stop: Some(stop), thread: Some(thread) }

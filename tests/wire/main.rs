@@ -30,4 +30,6 @@ mod server;
 mod settings;
 mod stop;
 mod time;
+mod tls;
+mod tunnel;
 mod upgrade;

@@ -9,11 +9,11 @@ use toml::Value;
 
 use super::*;
 use crate::settings::kind::Written;
-use crate::settings::options::Options;
+use crate::settings::options::{Options, Tls};
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 43] = [
+const VALUES: [(&str, &str); 45] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -55,6 +55,8 @@ const VALUES: [(&str, &str); 43] = [
     ("recovery.sessions_max", "4021"),
     ("recovery.own_packets_max", "4022"),
     ("metrics.address", "127.0.0.1:4028"),
+    ("tls.certificate", "certificate.pem"),
+    ("tls.key", "key.pem"),
     ("log.filter", "debug"),
     ("log.format", "json"),
 ];
@@ -190,6 +192,8 @@ fn every_setting_of_the_server_arrives_where_it_is_used() {
     assert_eq!((outbound_bytes_max, outbound_packets_max), (4010, 4018));
     assert_eq!((policy, events_waiting_max), (Policy::DropOldest, 4011));
     assert_eq!((close_timeout, drain_window), (ms(4008), ms(4027)));
+    let Tls { certificate, key } = options.tls;
+    assert_eq!((certificate, key), (Some("certificate.pem".into()), Some("key.pem".into())));
 }
 
 #[test]
