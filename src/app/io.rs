@@ -1,15 +1,21 @@
 //! What an application registers: namespaces, and what happens in them.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use hyper::{Request, Response};
 use serde_json::Value;
+use tower_service::Service;
 
 use super::args::{FromArgs, Raw};
 use super::emit::Emitter;
+use super::fallback::Fallback;
 use super::handler::{
     Handler, OnAdmission, OnConnection, OnDisconnect, OnEvent, OnPacket, OnServerSide,
 };
@@ -24,6 +30,7 @@ use crate::shard::Core;
 pub struct Io {
     namespaces: Vec<Namespace>,
     pub(super) on_message: Option<OnMessage>,
+    fallback: Option<Fallback>,
 }
 
 impl Io {
@@ -57,6 +64,40 @@ impl Io {
             let handler = Rc::clone(&handler);
             Box::pin(async move { handler(connection, message).await })
         }));
+    }
+
+    /// Has `service` answer all requests that are not for Socket.IO, on the same
+    /// connections; without one the answer is 404.
+    ///
+    /// Any service in tower's sense will do. The client's address is among the
+    /// request's extensions, as a [`SocketAddr`](std::net::SocketAddr). A service
+    /// that upgrades a connection keeps it beyond the server's end and limits.
+    ///
+    /// ```
+    /// use axum::{Router, routing};
+    ///
+    /// # async fn run(listeners: Vec<std::net::TcpListener>) -> Result<(), parlor::ServeError> {
+    /// let site = Router::new().route("/health", routing::get(async || "well"));
+    /// let app = move |io: &mut parlor::Io| {
+    ///     io.fallback(site.clone());
+    ///     io.of("/").on_connection(async |socket: parlor::Socket| socket.emit("hello", ()));
+    /// };
+    /// # let shutdown = async {};
+    /// parlor::serve(listeners, parlor::Config::default(), app, shutdown).await
+    /// # }
+    /// ```
+    pub fn fallback<S, B>(&mut self, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.fallback = Some(Fallback::new(service));
+    }
+
+    pub(crate) fn answering(&self) -> Option<&Fallback> {
+        self.fallback.as_ref()
     }
 
     pub(crate) fn is_raw(&self) -> bool {
