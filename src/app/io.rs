@@ -16,6 +16,7 @@ use tower_service::Service;
 use super::args::{FromArgs, Raw};
 use super::emit::Emitter;
 use super::fallback::Fallback;
+use super::handle::{Calls, Handle, handle};
 use super::handler::{
     Handler, OnAdmission, OnConnection, OnDisconnect, OnEvent, OnPacket, OnServerSide,
 };
@@ -31,6 +32,7 @@ pub struct Io {
     namespaces: Vec<Namespace>,
     pub(super) on_message: Option<OnMessage>,
     fallback: Option<Fallback>,
+    handle: Option<(Handle, Calls)>,
 }
 
 impl Io {
@@ -94,6 +96,36 @@ impl Io {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         self.fallback = Some(Fallback::new(service));
+    }
+
+    /// The server for the rest of the program: other threads, tasks of any
+    /// runtime, the [`fallback`](Self::fallback) service.
+    ///
+    /// What it says goes through this shard; every shard's reaches all sockets.
+    ///
+    /// ```
+    /// use std::sync::mpsc::SyncSender;
+    ///
+    /// fn app(handles: SyncSender<parlor::app::Handle>) -> impl Fn(&mut parlor::Io) + Clone + Send {
+    ///     move |io| {
+    ///         io.of("/");
+    ///         // One is enough: the others are not wanted.
+    ///         let _ = handles.try_send(io.handle());
+    ///     }
+    /// }
+    ///
+    /// // On any thread:
+    /// async fn announce(handle: &parlor::app::Handle) -> Result<(), parlor::app::HandleError> {
+    ///     handle.of("/").to("lobby").emit("news", "it is nine").await
+    /// }
+    /// ```
+    pub fn handle(&mut self) -> Handle {
+        self.handle.get_or_insert_with(handle).0.clone()
+    }
+
+    /// What handles say, if somebody has one.
+    pub(crate) fn take_calls(&mut self) -> Option<Calls> {
+        self.handle.take().map(|(_, calls)| calls)
     }
 
     pub(crate) fn answering(&self) -> Option<&Fallback> {

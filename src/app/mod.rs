@@ -38,6 +38,7 @@ mod args;
 mod dispatch;
 mod emit;
 mod fallback;
+mod handle;
 mod handler;
 mod io;
 mod listeners;
@@ -50,6 +51,10 @@ pub use args::{FromArgs, Raw, ToArgs};
 pub(crate) use dispatch::Dispatch;
 pub use emit::{Emitter, RemoteSocket, Unanswered};
 pub(crate) use fallback::FallbackBody;
+pub(crate) use handle::run_calls;
+pub use handle::{
+    FoundSocket, HANDLE_ANSWERS_MAX, HANDLE_CALLS_MAX, Handle, HandleEmitter, HandleError,
+};
 pub use handler::Handler;
 pub use io::{Admission, Io, Namespace, Refusal};
 pub use raw::RawConnection;

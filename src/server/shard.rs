@@ -21,7 +21,7 @@ use super::rejection::Rejection;
 use super::streams::Streams;
 use super::ticker::run_ticker;
 use super::visit::receive_visits;
-use crate::app::Io;
+use crate::app::{Io, run_calls};
 use crate::engineio::Revision;
 use crate::hub::{ConnId, Event, Hub, Reason};
 use crate::net::{self, Listener, Stream};
@@ -86,7 +86,10 @@ pub async fn run_shard<L: Listener>(
     app: impl FnOnce(&mut Io),
     shutdown: impl Future<Output = ()>,
 ) {
-    let (shard, newborns) = Shard::new(exchange, config, witness, app);
+    let mut io = Io::default();
+    app(&mut io);
+    let calls = io.take_calls();
+    let (shard, newborns) = Shard::new(exchange, config, witness, io);
     let shard = Rc::new(shard);
     // Declared before the tasks, hence dropped after them.
     let _closer = CloseInOrder(Rc::clone(&shard));
@@ -94,6 +97,10 @@ pub async fn run_shard<L: Listener>(
     ticker.spawn_local(run_ticker(Rc::clone(&shard)));
     let mut other_shards = JoinSet::new();
     other_shards.spawn_local(run_exchange(Rc::clone(&shard)));
+    let mut handles = JoinSet::new();
+    if let Some(calls) = calls {
+        handles.spawn_local(run_calls(Rc::clone(&shard.core), calls));
+    }
     let mut connections = JoinSet::new();
     run_accept(listener, newborns, &shard, &mut connections, shutdown).await;
     close_all(&shard, &mut connections).await;
@@ -230,10 +237,8 @@ impl<S: Stream> Shard<S> {
         exchange: Exchange,
         config: Config,
         witness: Option<Witness>,
-        app: impl FnOnce(&mut Io),
+        io: Io,
     ) -> (Self, mpsc::Receiver<Newborn>) {
-        let mut io = Io::default();
-        app(&mut io);
         let now = || Instant::now().into_std();
         let (limits, seed) = (config.limits.clone(), config.seed);
         let core = Core::new(exchange, limits, &io.names(), seed, now, witness);

@@ -120,6 +120,7 @@ mod tests {
     use tokio::task::{LocalSet, spawn_local, yield_now};
 
     use super::*;
+    use crate::app::Io;
     use crate::hub::{Loss, Opening};
     use crate::server::Config;
     use crate::shard::Exchange;
@@ -129,7 +130,7 @@ mod tests {
         connections: usize,
         buffer_bytes: usize,
     ) -> (Rc<Shard<DuplexStream>>, Vec<ConnId>, Vec<DuplexStream>) {
-        let shard = Shard::new(Exchange::alone(), Config::default(), None, |_| {});
+        let shard = Shard::new(Exchange::alone(), Config::default(), None, Io::default());
         let shard = Rc::new(shard.0);
         spawn_local(run_ticker(Rc::clone(&shard)));
         let (mut conns, mut peers) = (Vec::new(), Vec::new());
