@@ -1,5 +1,6 @@
 //! `parlor`: the chat rooms as a server.
 
+mod page;
 mod settings;
 
 use std::future::Future;
@@ -7,11 +8,12 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use parlor::{chat, net, serve};
+use parlor::{Io, chat, net, serve};
 use rand_core::{Rng, SeedableRng};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::page::Page;
 use crate::settings::{LogFormat, Options, Request};
 
 const EXIT_SETTINGS: u8 = 2;
@@ -70,10 +72,15 @@ async fn run(options: Options) -> Result<(), String> {
     let address = listeners[0].local_addr().map_err(|error| format!("no address: {error}"))?;
     let config = options.config();
     let server = format!("{:016x}", rand_chacha::ChaCha12Rng::from_seed(config.seed).next_u64());
+    let page =
+        Page::new(&config.path, options.page.enabled, options.page.client_script.as_deref())?;
+    let chat = chat::app(options.namespaces(), server);
+    let app = move |io: &mut Io| {
+        io.fallback(page.clone());
+        chat(io);
+    };
     announce(address);
-    serve(listeners, config, chat::app(options.namespaces(), server), shutdown)
-        .await
-        .map_err(|error| error.to_string())
+    serve(listeners, config, app, shutdown).await.map_err(|error| error.to_string())
 }
 
 /// Resolves when a person or a supervisor wants the server to end.

@@ -100,7 +100,7 @@ fn pure_modules_name_nothing_impure() {
 }
 
 /// Modules of `src`, in the order in which each may use those before it.
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 15] = [
     "room",
     "engineio",
     "socketio",
@@ -113,6 +113,7 @@ const MODULES: [&str; 14] = [
     "server",
     "client",
     "chat",
+    "page",
     "settings",
     "main",
 ];

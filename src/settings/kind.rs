@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Value;
@@ -207,6 +208,16 @@ pub(super) fn origin() -> Kind<String> {
             (origin == "*" || site.is_some_and(is_plain)).then(|| origin.to_owned())
         },
         |origin: &String| origin.as_str().into(),
+    )
+}
+
+/// A file on this machine.
+pub(super) fn file() -> Kind<PathBuf> {
+    Kind::new(
+        "FILE",
+        "the path of a file",
+        |written| written.text().filter(|text| !text.is_empty()).map(PathBuf::from),
+        |path| path.to_string_lossy().as_ref().into(),
     )
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::thread;
 
 use parlor::Config;
@@ -23,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) cors: Sites,
     /// Whether clients can come back to their sessions.
     pub(crate) recovery: Sessions,
+    /// What browsers get.
+    pub(crate) page: Page,
     /// What is logged and how.
     pub(crate) log: Log,
     /// The engine's own settings; the others of them are here already.
@@ -45,6 +48,15 @@ pub(crate) struct Sessions {
     pub(crate) enabled: bool,
     /// How much is kept.
     pub(crate) limits: Recovery,
+}
+
+/// What browsers get.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    /// Whether there is a chat page.
+    pub(crate) enabled: bool,
+    /// The file that is served as the stock client.
+    pub(crate) client_script: Option<PathBuf>,
 }
 
 /// What is logged and how.
@@ -74,6 +86,7 @@ impl Default for Options {
             share_address: false,
             cors: Sites::default(),
             recovery: Sessions::default(),
+            page: Page { enabled: true, client_script: None },
             log: Log { filter: "info".to_owned(), format: LogFormat::Text },
             engine: Config::default(),
         }

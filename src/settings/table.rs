@@ -10,8 +10,8 @@ use std::time::Duration;
 use parlor::{Policy, RatePolicy};
 
 use super::kind::{
-    address, bytes, choice, count, list, log_filter, namespace, or_word, origin, time, url_path,
-    yes_or_no,
+    address, bytes, choice, count, file, list, log_filter, namespace, or_word, origin, time,
+    url_path, yes_or_no,
 };
 use super::options::LogFormat;
 use super::setting::{Group, Setting, group, setting};
@@ -35,7 +35,7 @@ const POLICIES: [(&str, Policy); 3] = [
 
 /// Every setting, in the order in which people are shown them.
 pub(super) fn table() -> Vec<Group> {
-    vec![server(), http(), cors(), limits(), recovery(), log()]
+    vec![server(), page(), http(), cors(), limits(), recovery(), log()]
 }
 
 fn server() -> Group {
@@ -93,6 +93,24 @@ fn server() -> Group {
                 "Largest message that a client may send.",
                 bytes(BYTES),
                 |to| &mut to.engine.limits.max_payload,
+            ),
+        ],
+    )
+}
+
+fn page() -> Group {
+    group(
+        "page",
+        "What browsers get.",
+        vec![
+            setting("enabled", "Whether there is a page to chat on, at `/`.", yes_or_no(), |to| {
+                &mut to.page.enabled
+            }),
+            setting(
+                "client_script",
+                "The stock client to serve as `socket.io.js` below `path`; read at the start.",
+                or_word("none", file()),
+                |to| &mut to.page.client_script,
             ),
         ],
     )

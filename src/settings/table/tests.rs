@@ -13,7 +13,7 @@ use crate::settings::options::Options;
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 41] = [
+const VALUES: [(&str, &str); 43] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -24,6 +24,8 @@ const VALUES: [(&str, &str); 41] = [
     ("connect_timeout", "4007ms"),
     ("close_timeout", "4008ms"),
     ("max_payload_bytes", "4009"),
+    ("page.enabled", "false"),
+    ("page.client_script", "/srv/socket.io.min.js"),
     ("http.allow_eio3", "true"),
     ("http.compression", "false"),
     ("http.keep_alive_timeout", "4016ms"),
