@@ -30,7 +30,8 @@ fn parlor(port: u16, options: &[&str]) -> Command {
 fn two_tabs_chat_and_survive_a_restart_and_the_stock_client_is_served() {
     let Some(mut client) = node("page-client.mjs").filter(|_| has_chromium()) else { return };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(STOCK_CLIENT);
-    let options = ["--page-client-script", script.to_str().expect("a path of text")];
+    let script = script.to_str().expect("a path of text");
+    let options = ["--page-client-script", script, "--ping-interval", "200ms"];
     let mut first = Process::start(&mut parlor(0, &options));
     let address = address(&first.line());
     client.arg(format!("http://{address}")).args(env::var_os("PICTURES"));

@@ -137,5 +137,10 @@ mod tests {
             assert_eq!(response.status().as_u16(), status, "{known}");
             assert_eq!(response.headers()[header::ETAG], tag);
         }
+        let mut request = asked(header::ACCEPT_ENCODING, "gzip");
+        request.insert(header::IF_NONE_MATCH, HeaderValue::from_str(tag).unwrap());
+        assert_eq!(asset.answer(&request).status(), 200, "the other form has a tag of its own");
+        request.insert(header::IF_NONE_MATCH, asset.gzip.tag.clone());
+        assert_eq!(asset.answer(&request).status(), 304);
     }
 }

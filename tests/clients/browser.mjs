@@ -68,21 +68,26 @@ async function open(devtools, url) {
   const send = (method, params) => devtools.send(method, params, sessionId);
   // Exceptions, and what the security policy has refused.
   const complaints = [];
+  const page = new Page(send, complaints);
   devtools.listen(sessionId, (method, params) => {
     if (method === "Runtime.exceptionThrown") complaints.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
     if (method === "Log.entryAdded" && params.entry.source === "security") complaints.push(params.entry.text);
+    if (method === "Network.webSocketFrameSent" && params.response.payloadData === "3") page.pongs++;
   });
   await send("Runtime.enable");
   await send("Log.enable");
+  await send("Network.enable");
   await send("Page.enable");
   await send("Page.navigate", { url });
-  return new Page(send, complaints);
+  return page;
 }
 
 class Page {
   constructor(send, complaints) {
     this.send = send;
     this.complaints = complaints;
+    // Answers of Engine.IO to pings, which scripts in the page do not see.
+    this.pongs = 0;
   }
 
   /** The value of an expression in the page. */

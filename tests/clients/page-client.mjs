@@ -72,6 +72,18 @@ async function surviveARestart(ann, bob) {
   await ann.click("#leave");
   await ann.until(room("lobby"));
   await bob.until(`${people} === "Bob"`);
+  // Not only the room that was on the screen was joined again.
+  await ann.press("#say", "in the lobby");
+  await ann.until(`${lines}.at(-1).textContent.includes("in the lobby") && !document.querySelector(".pending")`);
+  assert.equal(await ann.evaluate(`document.querySelector(".failed")`), null);
+}
+
+/** The test gives the server a short interval between pings. */
+async function answerPings(page) {
+  for (const begun = page.pongs; page.pongs < begun + 2;) {
+    await page.evaluate(`new Promise((resolve) => setTimeout(resolve, 20))`);
+    assert.equal(await page.evaluate(connected), true);
+  }
 }
 
 async function takePictures(ann, bob) {
@@ -104,6 +116,7 @@ try {
   await talkInTheLobby(ann, bob);
   if (pictures) await takePictures(ann, bob);
   await switchAndCount(ann, bob);
+  await answerPings(ann);
   await surviveARestart(ann, bob);
   const stock = await stockClient();
   const complaints = [ann, bob, stock].flatMap((page) => page.complaints);
