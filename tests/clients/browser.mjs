@@ -4,7 +4,6 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import WebSocket from "ws";
 
 const PATIENCE_MS = 30000;
 
@@ -12,12 +11,13 @@ const PATIENCE_MS = 30000;
 export async function launch() {
   const profile = await mkdtemp(join(tmpdir(), "parlor-browser-"));
   const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage"];
-  const own = ["--remote-debugging-port=0", `--user-data-dir=${profile}`, "about:blank"];
-  const child = spawn("chromium", [...flags, ...own], { stdio: ["ignore", "ignore", "pipe"] });
+  const own = ["--remote-debugging-pipe", `--user-data-dir=${profile}`, "about:blank"];
+  // It reads commands from its descriptor 3, answers on 4, and ends when they close:
+  // also when this process is killed.
+  const stdio = ["ignore", "ignore", "ignore", "pipe", "pipe"];
+  const child = spawn("chromium", [...flags, ...own], { stdio });
   const gone = new Promise((resolve) => child.once("exit", resolve));
-  process.once("exit", () => child.kill("SIGKILL"));
-  const endpoint = await listening(child);
-  const devtools = await connect(endpoint);
+  const devtools = connect(child.stdio[3], child.stdio[4]);
   return {
     open: (url) => open(devtools, url),
     async close() {
@@ -28,36 +28,31 @@ export async function launch() {
   };
 }
 
-function listening(child) {
-  return new Promise((resolve, reject) => {
-    let log = "";
-    child.stderr.on("data", (data) => {
-      log += data;
-      const found = /DevTools listening on (ws:\S+)/.exec(log);
-      if (found) resolve(found[1]);
-    });
-    child.once("exit", () => reject(new Error(`chromium ended: ${log}`)));
-  });
-}
-
-/** One connection carries the commands for all pages. */
-async function connect(endpoint) {
-  const stream = new WebSocket(endpoint, { perMessageDeflate: false });
-  await new Promise((resolve, reject) => stream.once("open", resolve).once("error", reject));
+/** One connection carries the commands for all pages; each message ends with a zero. */
+function connect(commands, answers) {
   const waiting = new Map();
   const listeners = new Map();
   let number = 0;
-  stream.on("message", (data) => {
-    const { id, result, error, method, params, sessionId } = JSON.parse(data);
+  const take = ({ id, result, error, method, params, sessionId }) => {
     if (id === undefined) return listeners.get(sessionId)?.(method, params);
     const { resolve, reject } = waiting.get(id);
     waiting.delete(id);
     if (error) reject(new Error(error.message));
     else resolve(result);
+  };
+  let unread = "";
+  answers.setEncoding("utf8");
+  answers.on("data", (data) => {
+    const messages = (unread + data).split("\0");
+    unread = messages.pop();
+    for (const message of messages) take(JSON.parse(message));
+  });
+  answers.on("close", () => {
+    for (const { reject } of waiting.values()) reject(new Error("chromium has ended"));
   });
   const send = (method, params = {}, sessionId) => new Promise((resolve, reject) => {
     waiting.set(++number, { resolve, reject });
-    stream.send(JSON.stringify({ id: number, method, params, sessionId }));
+    commands.write(JSON.stringify({ id: number, method, params, sessionId }) + "\0");
   });
   return { send, listen: (sessionId, listener) => listeners.set(sessionId, listener) };
 }
