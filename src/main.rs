@@ -1,6 +1,8 @@
 //! `parlor`: the chat rooms as a server.
 
+mod front;
 mod operator;
+mod page;
 mod program;
 mod settings;
 mod signals;

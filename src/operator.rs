@@ -1,5 +1,5 @@
-//! What the people who run the server ask it, on a listener of its own:
-//! `/healthz`, `/readyz` and `/metrics`.
+//! What the people who run the server ask it: `/healthz`, `/readyz` and, on a
+//! listener of its own alone, `/metrics`.
 //!
 //! It runs on the main thread, so that a shard that is stuck is reported, and
 //! answers until the process ends, so that the end can be watched.
@@ -69,8 +69,21 @@ async fn answer(request: &Request<Incoming>, observer: &Observer) -> Response<Fu
     if ![Method::GET, Method::HEAD].contains(request.method()) {
         return text(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n".into());
     }
-    match request.uri().path() {
-        "/metrics" => text(StatusCode::OK, PROMETHEUS, observer.look().await.to_prometheus()),
+    if request.uri().path() == "/metrics" {
+        return text(StatusCode::OK, PROMETHEUS, observer.look().await.to_prometheus());
+    }
+    health(request, observer).await.unwrap_or_else(|| {
+        let known = "here are /healthz, /readyz and /metrics\n";
+        text(StatusCode::NOT_FOUND, PLAIN, known.into())
+    })
+}
+
+/// Whether the server is well, or ready, if that is what is asked.
+pub(crate) async fn health(
+    request: &Request<Incoming>,
+    observer: &Observer,
+) -> Option<Response<Full<Bytes>>> {
+    Some(match request.uri().path() {
         "/healthz" => {
             let (answered, of) = observer.look().await.answered();
             let status =
@@ -85,11 +98,8 @@ async fn answer(request: &Request<Incoming>, observer: &Observer) -> Response<Fu
                 (false, false) => unavailable("not every shard answers\n"),
             }
         }
-        _ => {
-            let known = "here are /healthz, /readyz and /metrics\n";
-            text(StatusCode::NOT_FOUND, PLAIN, known.into())
-        }
-    }
+        _ => return None,
+    })
 }
 
 fn unavailable(why: &str) -> Response<Full<Bytes>> {

@@ -12,7 +12,9 @@ use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::front::Front;
 use crate::operator;
+use crate::page::Page;
 use crate::settings::{Options, Tls};
 use crate::signals::{Signal, Signals};
 
@@ -38,8 +40,12 @@ pub(crate) async fn run(
     let observer = Observer::new(usize::from(options.shards()));
     let operators = watch_over(options.metrics, &observer).await?;
     let chat = chat::app(options.namespaces(), server);
+    let script = options.page.client_script.as_deref();
+    let page = Page::new(&config.path, options.page.enabled, script)?;
+    let front = Front { page, observer: observer.clone() };
     let app = move |io: &mut Io| {
         io.observe(&observer);
+        io.fallback(front.clone());
         chat(io);
     };
     let (stop, stopped) = oneshot::channel::<()>();

@@ -116,7 +116,7 @@ fn what_is_printed_reads_as_what_it_says() {
     let default = printed(&mut parlor(&["--print-config"]));
     let flags = "--listen [::1]:0 --path /a\"b\\c --namespace /ü'\",/b --shards 7 --share-address true --ping-interval 1500ms \
         --ping-timeout 24h --drain-window 0s --connect-timeout 1ms --close-timeout 90s --max-payload-bytes 1001 \
-        --http-allow-eio3 true --http-compression false --http-keep-alive-timeout 3s \
+        --page-enabled false --page-client-script /a/b.js --http-allow-eio3 true --http-compression false --http-keep-alive-timeout 3s \
         --http-upgrade-timeout 4s --cors-origin https://a.example,* --cors-credentials true \
         --recovery-enabled true --recovery-window 7s --recovery-packets-max 7 \
         --recovery-bytes-max 7 --recovery-sessions-max 7 --recovery-own-packets-max 7 \

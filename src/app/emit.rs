@@ -148,30 +148,48 @@ impl Emitter {
         event: &str,
         args: impl ToArgs,
     ) -> Result<Vec<Args<'static>>, Unanswered> {
-        let json = event_json(event, &args);
-        let payload = Payload { json: &json, attachments: args.attachments() };
-        let broadcast = self.broadcast(payload, false);
+        self.ask(&event_json(event, &args), args.attachments()).await
+    }
+
+    /// Sends such an event at once; what is returned waits for the answers.
+    pub(super) fn ask(
+        self,
+        json: &str,
+        attachments: &[Bytes],
+    ) -> impl Future<Output = Result<Vec<Args<'static>>, Unanswered>> + use<> {
+        let broadcast = self.broadcast(Payload { json, attachments }, false);
         let replies = self.core.ask_all(|ticket| {
             Event::Broadcast(Broadcast { replies: true, ticket: Some(ticket), ..broadcast })
         });
-        match self.timeout {
-            Some(timeout) => {
-                // What has come by then is what is taken.
-                let _ = tokio::time::timeout(timeout, replies.all_replies()).await;
+        let timeout = self.timeout;
+        async move {
+            match timeout {
+                Some(timeout) => {
+                    // What has come by then is what is taken.
+                    let _ = tokio::time::timeout(timeout, replies.all_replies()).await;
+                }
+                None => replies.all_replies().await,
             }
-            None => replies.all_replies().await,
+            answers(&replies)
         }
-        answers(&replies)
     }
 
     /// Who these sockets are, at one moment between the call and the answer.
     pub async fn fetch_sockets(&self) -> Vec<RemoteSocket> {
+        let namespace = self.namespace;
+        let handle = |found| RemoteSocket { core: Rc::clone(&self.core), namespace, found };
+        self.find().await.into_iter().map(handle).collect()
+    }
+
+    /// Asks at once who they are; what is returned waits for the answer.
+    pub(super) fn find(&self) -> impl Future<Output = Vec<Found>> + use<> {
         let (namespace, except) = (self.namespace, self.except_with_own());
         let target = Target { rooms: &self.rooms, except: &except };
         let found = self.core.ask(|ticket| Event::Fetch { namespace, target, ticket });
-        let Outcome::Sockets(found) = found.await else { return Vec::new() };
-        let handle = |found| RemoteSocket { core: Rc::clone(&self.core), namespace, found };
-        found.into_iter().map(handle).collect()
+        async move {
+            let Outcome::Sockets(found) = found.await else { return Vec::new() };
+            found
+        }
     }
 
     /// Puts these sockets into `room`; who is in too many rooms already stays out.

@@ -1,16 +1,23 @@
 //! What an application registers: namespaces, and what happens in them.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use hyper::{Request, Response};
 use serde_json::Value;
 use tokio::sync::broadcast;
+use tower_service::Service;
 
 use super::args::{FromArgs, Raw};
 use super::emit::Emitter;
+use super::fallback::Fallback;
+use super::handle::{Calls, Handle, handle};
 use super::handler::{
     Handler, OnAdmission, OnConnection, OnDisconnect, OnEvent, OnPacket, OnServerSide,
 };
@@ -28,6 +35,8 @@ pub struct Io {
     pub(super) on_message: Option<OnMessage>,
     /// What observers ask of this shard, until it begins.
     pub(super) looks: Option<broadcast::Receiver<Look>>,
+    fallback: Option<Fallback>,
+    handle: Option<(Handle, Calls)>,
 }
 
 impl Io {
@@ -61,6 +70,70 @@ impl Io {
             let handler = Rc::clone(&handler);
             Box::pin(async move { handler(connection, message).await })
         }));
+    }
+
+    /// Has `service` answer all requests that are not for Socket.IO, on the same
+    /// connections; without one the answer is 404.
+    ///
+    /// Any service in tower's sense will do. The client's address is among the
+    /// request's extensions, as a [`SocketAddr`](std::net::SocketAddr). A service
+    /// that upgrades a connection keeps it beyond the server's end and limits.
+    ///
+    /// ```
+    /// use axum::{Router, routing};
+    ///
+    /// # async fn run(listeners: Vec<std::net::TcpListener>) -> Result<(), parlor::ServeError> {
+    /// let site = Router::new().route("/health", routing::get(async || "well"));
+    /// let app = move |io: &mut parlor::Io| {
+    ///     io.fallback(site.clone());
+    ///     io.of("/").on_connection(async |socket: parlor::Socket| socket.emit("hello", ()));
+    /// };
+    /// # let shutdown = async {};
+    /// parlor::serve(listeners, parlor::Config::default(), app, shutdown).await
+    /// # }
+    /// ```
+    pub fn fallback<S, B>(&mut self, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.fallback = Some(Fallback::new(service));
+    }
+
+    /// The server for the rest of the program: other threads, tasks of any
+    /// runtime, the [`fallback`](Self::fallback) service.
+    ///
+    /// What it says goes through this shard; every shard's reaches all sockets.
+    ///
+    /// ```
+    /// use std::sync::mpsc::SyncSender;
+    ///
+    /// fn app(handles: SyncSender<parlor::app::Handle>) -> impl Fn(&mut parlor::Io) + Clone + Send {
+    ///     move |io| {
+    ///         io.of("/");
+    ///         // One is enough: the others are not wanted.
+    ///         let _ = handles.try_send(io.handle());
+    ///     }
+    /// }
+    ///
+    /// // On any thread:
+    /// async fn announce(handle: &parlor::app::Handle) -> Result<(), parlor::app::HandleError> {
+    ///     handle.of("/").to("lobby").emit("news", "it is nine").await
+    /// }
+    /// ```
+    pub fn handle(&mut self) -> Handle {
+        self.handle.get_or_insert_with(handle).0.clone()
+    }
+
+    /// What handles say, if somebody has one.
+    pub(crate) fn take_calls(&mut self) -> Option<Calls> {
+        self.handle.take().map(|(_, calls)| calls)
+    }
+
+    pub(crate) fn answering(&self) -> Option<&Fallback> {
+        self.fallback.as_ref()
     }
 
     pub(crate) fn is_raw(&self) -> bool {

@@ -37,6 +37,8 @@ mod ack;
 mod args;
 mod dispatch;
 mod emit;
+mod fallback;
+mod handle;
 mod handler;
 mod io;
 mod listeners;
@@ -49,6 +51,11 @@ pub use ack::{Ack, refusal};
 pub use args::{FromArgs, Raw, ToArgs};
 pub(crate) use dispatch::Dispatch;
 pub use emit::{Emitter, RemoteSocket, Unanswered};
+pub(crate) use fallback::FallbackBody;
+pub(crate) use handle::run_calls;
+pub use handle::{
+    FoundSocket, HANDLE_ANSWERS_MAX, HANDLE_CALLS_MAX, Handle, HandleEmitter, HandleError,
+};
 pub use handler::Handler;
 pub use io::{Admission, Io, Namespace, Refusal};
 pub(crate) use observer::Look;

@@ -1,6 +1,6 @@
 //! One connection that carries HTTP requests: which request is whose.
 //!
-//! Requests outside our path go to [`fallback`]; requests of pollers become
+//! Requests outside our path go to the application's own service; requests of pollers become
 //! plain data for [`serve_polling`]; a request for a WebSocket takes the
 //! connection over, also when others came before it.
 
@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
@@ -29,6 +29,7 @@ use super::http_stream::HttpStream;
 use super::polling::{Ask, Content, PollingRequest, PollingResponse, serve_polling};
 use super::rejection::Rejection;
 use super::shard::Shard;
+use crate::app::FallbackBody;
 use crate::engineio::Revision;
 use crate::net::{self, Stream};
 use crate::room::Sid;
@@ -37,6 +38,8 @@ use crate::websocket::{HEADERS_MAX, REQUEST_BYTES_MAX, Request, accept_key, deco
 
 pub(super) type HttpRequest = hyper::Request<Incoming>;
 pub(super) type HttpResponse = hyper::Response<Full<Bytes>>;
+/// Ours, or the application's.
+type AnyResponse = hyper::Response<Either<Full<Bytes>, FallbackBody>>;
 
 /// A connection that has become a WebSocket.
 pub(super) struct Upgraded<S> {
@@ -109,7 +112,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 #[derive(Clone, Copy)]
 struct Last;
 
-fn is_last(response: &HttpResponse) -> bool {
+fn is_last<B>(response: &hyper::Response<B>) -> bool {
     response.status().is_client_error()
         || response.status().is_server_error()
         || response.extensions().get::<Last>().is_some()
@@ -127,9 +130,9 @@ async fn respond<S: Stream>(
     address: SocketAddr,
     granted: &Granted,
     request: HttpRequest,
-) -> HttpResponse {
+) -> AnyResponse {
     if !shard.config.is_path(request.uri().path()) {
-        return fallback(request);
+        return fallback(shard, address, request).await;
     }
     let origin = request.headers().get(header::ORIGIN).cloned();
     let cors = shard.config.cors.as_ref();
@@ -140,12 +143,12 @@ async fn respond<S: Stream>(
     if let Some(cors) = cors {
         cors::allow(cors, origin.as_ref(), response.headers_mut());
     }
-    response
+    response.map(Either::Left)
 }
 
 /// Says how long the connection may be idle: a client that knows sends nothing
 /// on one that is about to be closed.
-fn announce_idle_max(config: &Config, response: &mut HttpResponse) {
+fn announce_idle_max(config: &Config, response: &mut AnyResponse) {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let timeout = HeaderValue::try_from(format!("timeout={}", idle_max(config).as_secs()));
         response.headers_mut().extend(timeout.ok().map(|timeout| (KEEP_ALIVE, timeout)));
@@ -153,8 +156,16 @@ fn announce_idle_max(config: &Config, response: &mut HttpResponse) {
 }
 
 /// Answers a request outside our path.
-fn fallback(_: HttpRequest) -> HttpResponse {
-    status_alone(StatusCode::NOT_FOUND)
+async fn fallback<S: Stream>(
+    shard: &Shard<S>,
+    address: SocketAddr,
+    mut request: HttpRequest,
+) -> AnyResponse {
+    let Some(service) = shard.io.answering() else {
+        return status_alone(StatusCode::NOT_FOUND).map(Either::Left);
+    };
+    request.extensions_mut().insert(address);
+    service.call(request).await.map(Either::Right)
 }
 
 async fn answer<S: Stream>(

@@ -23,7 +23,7 @@ use super::snapshot::answer_looks;
 use super::streams::Streams;
 use super::ticker::run_ticker;
 use super::visit::receive_visits;
-use crate::app::Io;
+use crate::app::{Io, run_calls};
 use crate::engineio::Revision;
 use crate::hub::{ConnId, Hub};
 use crate::net::{self, Listener, Stream};
@@ -95,7 +95,7 @@ pub async fn run_shard<L: Listener>(
 ) {
     let mut io = Io::default();
     app(&mut io);
-    let looks = io.take_looks();
+    let (looks, calls) = (io.take_looks(), io.take_calls());
     let (shard, newborns) = Shard::new(exchange, config, witness, io);
     let shard = Rc::new(shard);
     // Declared before the tasks, hence dropped after them.
@@ -104,9 +104,12 @@ pub async fn run_shard<L: Listener>(
     ticker.spawn_local(run_ticker(Rc::clone(&shard)));
     let mut other_shards = JoinSet::new();
     other_shards.spawn_local(run_exchange(Rc::clone(&shard)));
-    let mut observers = JoinSet::new();
+    let mut outsiders = JoinSet::new();
     if let Some(looks) = looks {
-        observers.spawn_local(answer_looks(Rc::clone(&shard), looks));
+        outsiders.spawn_local(answer_looks(Rc::clone(&shard), looks));
+    }
+    if let Some(calls) = calls {
+        outsiders.spawn_local(run_calls(Rc::clone(&shard.core), calls));
     }
     let mut tasks = Tasks::new(newborns);
     run_accept(listener, &shard, &mut tasks, shutdown).await;

@@ -175,7 +175,7 @@ pub(super) fn list<T: 'static>(kind: Kind<T>) -> Kind<Vec<T>> {
 pub(super) fn file() -> Kind<PathBuf> {
     Kind::new(
         "FILE",
-        "the path of a file, such as \"/etc/parlor/key.pem\"",
+        "the path of a file",
         |written| written.text().filter(|path| !path.is_empty()).map(PathBuf::from),
         // It was text when it was read.
         |path| path.to_string_lossy().into_owned().into(),

@@ -32,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) recovery: Sessions,
     /// What the server shows who it is with.
     pub(crate) tls: Tls,
+    /// What browsers get.
+    pub(crate) page: Page,
     /// What is logged and how.
     pub(crate) log: Log,
     /// The engine's own settings; the others of them are here already.
@@ -63,6 +65,15 @@ pub(crate) struct Tls {
     pub(crate) certificate: Option<PathBuf>,
     /// Its key.
     pub(crate) key: Option<PathBuf>,
+}
+
+/// What browsers get.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    /// Whether there is a chat page.
+    pub(crate) enabled: bool,
+    /// The file that is served as the stock client.
+    pub(crate) client_script: Option<PathBuf>,
 }
 
 /// What is logged and how.
@@ -100,6 +111,7 @@ impl Default for Options {
             metrics: None,
             recovery: Sessions::default(),
             tls: Tls::default(),
+            page: Page { enabled: true, client_script: None },
             log: Log { filter: "info".to_owned(), format: LogFormat::Text },
             engine: Config { drain_window: DRAIN_WINDOW, ..Config::default() },
         }

@@ -35,7 +35,7 @@ const POLICIES: [(&str, Policy); 3] = [
 
 /// Every setting, in the order in which people are shown them.
 pub(super) fn table() -> Vec<Group> {
-    vec![server(), drain(), http(), cors(), limits(), recovery(), metrics(), tls(), log()]
+    vec![server(), drain(), page(), http(), cors(), limits(), recovery(), metrics(), tls(), log()]
 }
 
 fn server() -> Group {
@@ -108,6 +108,24 @@ fn drain() -> Group {
             time(Duration::ZERO..=*TIMES.end()),
             |to| &mut to.engine.drain_window,
         )],
+    )
+}
+
+fn page() -> Group {
+    group(
+        "page",
+        "What browsers get.",
+        vec![
+            setting("enabled", "Whether there is a page to chat on, at `/`.", yes_or_no(), |to| {
+                &mut to.page.enabled
+            }),
+            setting(
+                "client_script",
+                "The stock client to serve as `socket.io.js` below `path`; read at the start.",
+                or_word("none", file()),
+                |to| &mut to.page.client_script,
+            ),
+        ],
     )
 }
 

@@ -18,6 +18,7 @@ mod client;
 mod connecting;
 mod emitting;
 mod ending;
+mod handle;
 mod listening;
 #[path = "../support/node.rs"]
 mod node;

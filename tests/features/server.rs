@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use parlor::Config;
+use parlor::app::Handle;
 use parlor::room::Sid;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -38,6 +39,8 @@ pub(crate) fn on_shards_with(config: &Config, test: impl Fn(&Server)) {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) shards: u8,
+    /// One of each shard.
+    pub(crate) handles: Vec<Handle>,
     farewells: Receiver<String>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -50,14 +53,16 @@ impl Server {
         let listeners = parlor::net::listen_shards(address, shards, false).expect("a free port");
         let address = listeners[0].local_addr().expect("it is bound");
         let (farewell, farewells) = sync_channel(1024);
+        let (handle, handles) = sync_channel(shards.into());
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             let shutdown = async { drop(stopped.await) };
-            let served = parlor::serve(listeners, config, app::app(farewell), shutdown);
+            let served = parlor::serve(listeners, config, app::app(farewell, handle), shutdown);
             runtime.expect("a runtime").block_on(served).expect("it serves until it is stopped");
         });
-        Self { address, shards, farewells, stop: Some(stop), thread: Some(thread) }
+        let handles = (0..shards).map(|_| handles.recv().expect("a shard")).collect();
+        Self { address, shards, handles, farewells, stop: Some(stop), thread: Some(thread) }
     }
 
     /// A socket of that namespace, wherever it lands.

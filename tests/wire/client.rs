@@ -185,7 +185,7 @@ impl Wire {
         }
     }
 
-    fn head(&mut self) -> String {
+    pub(crate) fn head(&mut self) -> String {
         loop {
             if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
                 let head: Vec<u8> = self.unread.drain(..end + 4).collect();
@@ -197,7 +197,7 @@ impl Wire {
     }
 
     /// Reads what there is; false at the end of the stream.
-    fn read_more(&mut self) -> bool {
+    pub(crate) fn read_more(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
         match self.stream.read(&mut buffer) {
             Ok(count) => {

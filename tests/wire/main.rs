@@ -14,6 +14,7 @@ mod application;
 mod client;
 mod eio3;
 mod embedded;
+mod fallback;
 mod frames;
 mod handshake;
 mod http;

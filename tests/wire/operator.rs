@@ -151,6 +151,10 @@ fn health_and_readiness_are_told_and_readiness_ends_with_the_drain() {
     assert_eq!(status(operator, "/healthz"), (200, "2 of 2 shards answer\n".to_owned()));
     assert_eq!(status(operator, "/readyz"), (200, "ready\n".to_owned()));
     assert_eq!(status(operator, "/").0, 404);
+    // Load balancers ask where clients come.
+    assert_eq!(status(server.address, "/readyz"), (200, "ready\n".to_owned()));
+    assert_eq!(status(server.address, "/healthz").0, 200);
+    assert_eq!(status(server.address, "/metrics").0, 404, "that is for operators");
     assert_eq!(request(operator, "POST", "/metrics", "", b"").status, 405);
     // Of four, two at least go late in the window.
     let clients: Vec<Wire> = (0..4).map(|_| Wire::chat(server.address)).collect();

@@ -13,7 +13,7 @@ use crate::settings::options::{Options, Tls};
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 45] = [
+const VALUES: [(&str, &str); 47] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -25,6 +25,8 @@ const VALUES: [(&str, &str); 45] = [
     ("close_timeout", "4008ms"),
     ("max_payload_bytes", "4009"),
     ("drain.window", "4027ms"),
+    ("page.enabled", "false"),
+    ("page.client_script", "/srv/socket.io.min.js"),
     ("http.allow_eio3", "true"),
     ("http.compression", "false"),
     ("http.keep_alive_timeout", "4016ms"),
@@ -192,6 +194,8 @@ fn every_setting_of_the_server_arrives_where_it_is_used() {
     assert_eq!((outbound_bytes_max, outbound_packets_max), (4010, 4018));
     assert_eq!((policy, events_waiting_max), (Policy::DropOldest, 4011));
     assert_eq!((close_timeout, drain_window), (ms(4008), ms(4027)));
+    let page = options.page;
+    assert_eq!((page.enabled, page.client_script), (false, Some("/srv/socket.io.min.js".into())));
     let Tls { certificate, key } = options.tls;
     assert_eq!((certificate, key), (Some("certificate.pem".into()), Some("key.pem".into())));
 }

@@ -14,11 +14,15 @@ mod words;
 use std::sync::mpsc::SyncSender;
 
 use bytes::Bytes;
-use parlor::app::ToArgs;
+use parlor::app::{Handle, ToArgs};
 use parlor::{Io, Raw};
 
-/// The application; its sockets say farewell to `farewell`.
-pub(crate) fn app(farewell: SyncSender<String>) -> impl Fn(&mut Io) + Clone + Send + 'static {
+/// The application; its sockets say farewell to `farewell`, and each shard gives
+/// a handle to `handles`.
+pub(crate) fn app(
+    farewell: SyncSender<String>,
+    handles: SyncSender<Handle>,
+) -> impl Fn(&mut Io) + Clone + Send + 'static {
     move |io| {
         for (name, extras) in [
             ("/", words::between_shards as fn(&mut parlor::Namespace)),
@@ -40,6 +44,7 @@ pub(crate) fn app(farewell: SyncSender<String>) -> impl Fn(&mut Io) + Clone + Se
         let ending = io.of("/ending");
         words::everywhere(ending);
         ending::farewells(ending, farewell.clone());
+        handles.send(io.handle()).expect("the test waits for it");
     }
 }
 
