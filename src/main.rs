@@ -16,6 +16,11 @@ use crate::settings::{LogFormat, Options, Request};
 
 const EXIT_SETTINGS: u8 = 2;
 
+/// Gives back to the system what a flood of slow readers took: the usual
+/// allocator keeps a server as large as it has ever been.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let result = match settings::read(std::env::args_os(), std::env::vars_os()) {
