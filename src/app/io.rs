@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 
 use super::args::{FromArgs, Raw};
 use super::emit::Emitter;
+use super::engine::Task;
 use super::handler::{
     Handler, OnAdmission, OnConnection, OnDisconnect, OnEvent, OnPacket, OnServerSide,
 };
@@ -28,6 +29,8 @@ pub struct Io {
     pub(super) on_message: Option<OnMessage>,
     /// What observers ask of this shard, until it begins.
     pub(super) looks: Option<broadcast::Receiver<Look>>,
+    /// What runs beside the handlers, until it does.
+    pub(super) tasks: Vec<Task>,
 }
 
 impl Io {
@@ -309,6 +312,7 @@ fn is_like(name: &str, pattern: &str) -> bool {
 pub struct Admission {
     /// The auth payload of its CONNECT; null if there was none.
     pub auth: Value,
+    pub(super) client_id: String,
 }
 
 /// Why a client is not let in, or an event not handled; a client that is not

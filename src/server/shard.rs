@@ -23,7 +23,7 @@ use super::snapshot::answer_looks;
 use super::streams::Streams;
 use super::ticker::run_ticker;
 use super::visit::receive_visits;
-use crate::app::Io;
+use crate::app::{Engine, Io};
 use crate::engineio::Revision;
 use crate::hub::{ConnId, Hub};
 use crate::net::{self, Listener, Stream};
@@ -95,7 +95,7 @@ pub async fn run_shard<L: Listener>(
 ) {
     let mut io = Io::default();
     app(&mut io);
-    let looks = io.take_looks();
+    let (looks, beside) = (io.take_looks(), io.take_tasks());
     let (shard, newborns) = Shard::new(exchange, config, witness, io);
     let shard = Rc::new(shard);
     // Declared before the tasks, hence dropped after them.
@@ -107,6 +107,10 @@ pub async fn run_shard<L: Listener>(
     let mut observers = JoinSet::new();
     if let Some(looks) = looks {
         observers.spawn_local(answer_looks(Rc::clone(&shard), looks));
+    }
+    let mut tasks_beside = JoinSet::new();
+    for task in beside {
+        tasks_beside.spawn_local(task(Engine::new(Rc::clone(&shard.core))));
     }
     let mut tasks = Tasks::new(newborns);
     run_accept(listener, &shard, &mut tasks, shutdown).await;
