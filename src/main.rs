@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use parlor::admin::Admin;
 use parlor::{Io, Observer, chat, net, serve};
 use rand_core::{Rng, SeedableRng};
 use tokio::net::TcpListener;
@@ -74,6 +75,9 @@ async fn run(options: Options) -> Result<Option<Signal>, String> {
     let signals =
         Signals::listen().map_err(|error| format!("can not listen for signals: {error}"))?;
     net::raise_descriptor_limit();
+    if options.admin().is_some_and(|admin| options.namespaces().contains(&admin.namespace)) {
+        return Err("the namespace /admin is either for the chat or for operators".to_owned());
+    }
     let listen = options.listen;
     let listeners = net::listen_shards(listen, options.shards(), options.share_address)
         .map_err(|error| format!("can not listen on {listen}: {error}"))?;
@@ -95,10 +99,12 @@ async fn run(options: Options) -> Result<Option<Signal>, String> {
         announce_metrics(listener.local_addr().map_err(|error| format!("no address: {error}"))?);
         operators.spawn(operator::run(listener, observer.clone()));
     }
+    let admin = options.admin().map(|config| Admin::new(config, &observer));
     let chat = chat::app(options.namespaces(), server);
     let app = move |io: &mut Io| {
         io.observe(&observer);
         chat(io);
+        admin.iter().for_each(|admin| admin.attach(io));
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { drop(stopped.await) };

@@ -100,7 +100,7 @@ fn pure_modules_name_nothing_impure() {
 }
 
 /// Modules of `src`, in the order in which each may use those before it.
-const MODULES: [&str; 17] = [
+const MODULES: [&str; 18] = [
     "room",
     "engineio",
     "socketio",
@@ -114,6 +114,7 @@ const MODULES: [&str; 17] = [
     "server",
     "client",
     "chat",
+    "admin",
     "settings",
     "signals",
     "operator",
