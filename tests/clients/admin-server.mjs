@@ -27,6 +27,10 @@ io.on("connection", (socket) => {
     socket.join(room);
     ack({ ok: true });
   });
+  socket.on("leave", (room, ack) => {
+    socket.leave(room);
+    ack({ ok: true });
+  });
   socket.on("name", (name, ack) => {
     socket.data.data = name;
     ack({ ok: true });

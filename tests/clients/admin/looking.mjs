@@ -115,3 +115,59 @@ export async function operators_hear_nothing_of_their_own_events(world) {
     [],
   );
 }
+
+/** The rooms of each socket of `/`, as the page has them after all that `operator` has heard. */
+function picture(operator) {
+  let sockets = new Map();
+  const change = {
+    all_sockets: (all) => {
+      const chat = all.filter(({ nsp }) => nsp === "/");
+      sockets = new Map(chat.map(({ id, rooms }) => [id, new Set(rooms)]));
+    },
+    socket_connected: ({ id, nsp, rooms }) => nsp === "/" && sockets.set(id, new Set(rooms)),
+    socket_disconnected: (nsp, id) => sockets.delete(id),
+    room_joined: (nsp, room, id) => sockets.get(id)?.add(room),
+    room_left: (nsp, room, id) => sockets.get(id)?.delete(room),
+  };
+  for (const [event, ...args] of operator.received) change[event]?.(...args);
+  const plain = [...sockets].map(([id, rooms]) => [id, [...rooms].sort()]);
+  return plain.sort(([one], [other]) => (one < other ? -1 : 1));
+}
+
+export async function whoever_comes_while_sockets_move_has_the_same_picture_in_the_end(world) {
+  const [room, fence] = [world.room(), world.room("fence")];
+  const peers = [];
+  for (let count = 0; count < 8; count += 1) peers.push(await world.peer());
+  let moving = true;
+  const move = async (peer, isIn = false) => {
+    while (moving) {
+      await peer.ok(isIn ? "leave" : "join", room);
+      isIn = !isIn;
+    }
+    await peer.ok("join", fence);
+  };
+  const come = async () => {
+    while (moving) (await world.peer()).socket.io._close();
+  };
+  const moves = [...peers.map((peer) => move(peer)), come()];
+  const operators = [];
+  for (let count = 0; count < 12; count += 1) operators.push(await world.operator());
+  moving = false;
+  await Promise.all(moves);
+  for (const operator of operators) {
+    const ids = new Set(peers.map(({ id }) => id));
+    while (ids.size > 0) {
+      const [, name, id] = await operator.until("room_joined");
+      if (name === fence) ids.delete(id);
+    }
+  }
+  // Those who came and went have gone for the server too.
+  let last;
+  do last = picture(await world.operator());
+  while (last.length > peers.length);
+  assert.equal(last.length, peers.length);
+  for (const operator of operators) {
+    while (picture(operator).length > peers.length) await operator.until("socket_disconnected");
+    assert.deepEqual(picture(operator), last);
+  }
+}
