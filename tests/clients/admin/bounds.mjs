@@ -50,6 +50,7 @@ export async function words_that_are_none_do_no_harm(world) {
   ]) {
     await assert.rejects(world.operatorWith(auth), { message: "invalid credentials" });
   }
+  const peer = await world.peer();
   for (const event of [
     ["emit"],
     ["emit", "/", null],
@@ -68,7 +69,6 @@ export async function words_that_are_none_do_no_harm(world) {
   ]) {
     operator.socket.emit(...event);
   }
-  const peer = await world.peer();
   operator.socket.emit("emit", "/", peer.id, "note", "fence");
   assert.deepEqual(await peer.next(), ["note", "fence"]);
   await assert.rejects(world.operatorWith({ sessionId: "0123" }), { message: "invalid credentials" });
