@@ -34,7 +34,7 @@
 //! * pure (bytes, events and `now` in; bytes and actions out): [`room`],
 //!   [`engineio`], [`socketio`], [`websocket`], [`hub`], [`metrics`], [`check`]
 //! * drivers (they await): [`net`], [`tls`], [`shard`], [`app`], [`server`], [`client`]
-//! * an application: [`chat`]
+//! * applications: [`chat`], [`admin`]
 //!
 //! # Invariants
 //!
@@ -67,6 +67,8 @@ pub mod server;
 pub mod client;
 
 pub mod chat;
+
+pub mod admin;
 
 pub use app::{Ack, Admission, Io, Namespace, Observer, Raw, RawConnection, Refusal, Socket};
 pub use hub::{Accepted, Limits, Policy, RatePolicy, Rates, RawMessage, Reason, Step};

@@ -4,6 +4,7 @@ use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 
+use parlor::admin::Admin;
 use parlor::tls::{Identity, TlsListener};
 use parlor::{Io, Observer, chat, net, serve, serve_with};
 use rand_core::{Rng, SeedableRng};
@@ -31,6 +32,9 @@ pub(crate) async fn run(
     let signals =
         Signals::listen().map_err(|error| format!("can not listen for signals: {error}"))?;
     net::raise_descriptor_limit();
+    if options.admin().is_some_and(|admin| options.namespaces().contains(&admin.namespace)) {
+        return Err("the namespace /admin is either for the chat or for operators".to_owned());
+    }
     let listen = options.listen;
     let listeners = net::listen_shards(listen, options.shards(), options.share_address)
         .map_err(|error| format!("can not listen on {listen}: {error}"))?;
@@ -39,6 +43,7 @@ pub(crate) async fn run(
     let server = format!("{:016x}", rand_chacha::ChaCha12Rng::from_seed(config.seed).next_u64());
     let observer = Observer::new(usize::from(options.shards()));
     let operators = watch_over(options.metrics, &observer).await?;
+    let admin = options.admin().map(|config| Admin::new(config, &observer));
     let chat = chat::app(options.namespaces(), server);
     let script = options.page.client_script.as_deref();
     let page = Page::new(&config.path, options.page.enabled, script)?;
@@ -47,6 +52,7 @@ pub(crate) async fn run(
         io.observe(&observer);
         io.fallback(front.clone());
         chat(io);
+        admin.iter().for_each(|admin| admin.attach(io));
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { drop(stopped.await) };

@@ -127,7 +127,9 @@ fn what_is_printed_reads_as_what_it_says() {
         --limits-events-per-second 2 --limits-bytes-per-second 3kB --limits-address-connections-per-second 4 \
         --limits-address-events-per-second 5 --limits-address-bytes-per-second 6MiB \
         --limits-rate-burst 7s --limits-rate-policy disconnect --metrics-address 127.0.0.1:0 \
-        --tls-certificate certificate.pem --tls-key none.pem --log-filter a[b{c=\"d\"}]=debug,off --log-format json";
+        --tls-certificate certificate.pem --tls-key none.pem \
+        --admin-username root --admin-password-hash $2a$04$s6wa2z9Bs1dt.mllNxnq7ev5Ia5nZ0qfMWCs/tl2DVJnPSc5YXYde \
+        --admin-mode development --admin-read-only true --log-filter a[b{c=\"d\"}]=debug,off --log-format json";
     let flags: Vec<&str> = flags.split_whitespace().collect();
     let other = printed(parlor(&["--print-config"]).args(flags));
     let is_setting = |line: &&str| line.contains(" = ") && !line.starts_with('#');

@@ -4,6 +4,8 @@
 //! The same suite runs against a stock Node server first: a check that fails
 //! there is wrong, whatever it says about parlor.
 
+#[path = "stock_clients/admin.rs"]
+mod admin;
 #[path = "support/node.rs"]
 mod node;
 #[path = "support/process.rs"]

@@ -100,7 +100,7 @@ fn pure_modules_name_nothing_impure() {
 }
 
 /// Modules of `src`, in the order in which each may use those before it.
-const MODULES: [&str; 21] = [
+const MODULES: [&str; 22] = [
     "room",
     "engineio",
     "socketio",
@@ -115,6 +115,7 @@ const MODULES: [&str; 21] = [
     "server",
     "client",
     "chat",
+    "admin",
     "settings",
     "signals",
     "operator",

@@ -222,7 +222,8 @@ fn start_admission(
         core.handle(Event::Admit { conn, namespace, attempt });
         return None;
     }
-    let admission = Admission { auth: parsed(auth) };
+    let client_id = core.read(|hub| hub.client_id(conn));
+    let admission = Admission { auth: parsed(auth), client_id };
     let (core, guards) = (Rc::clone(core), here.on_admission.clone());
     Some(Box::pin(async move {
         for decide in guards {

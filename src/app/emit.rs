@@ -51,6 +51,10 @@ impl Emitter {
         Self { core, namespace, from, rooms, except, volatile: false, timeout: None }
     }
 
+    pub(super) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
     /// Those in `room` too.
     pub fn to(mut self, room: &str) -> Self {
         self.rooms.push(room.into());

@@ -16,6 +16,7 @@ use tower_service::Service;
 
 use super::args::{FromArgs, Raw};
 use super::emit::Emitter;
+use super::engine::Task;
 use super::fallback::Fallback;
 use super::handle::{Calls, Handle, handle};
 use super::handler::{
@@ -37,6 +38,8 @@ pub struct Io {
     pub(super) looks: Option<broadcast::Receiver<Look>>,
     fallback: Option<Fallback>,
     handle: Option<(Handle, Calls)>,
+    /// What runs beside the handlers, until it does.
+    pub(super) tasks: Vec<Task>,
 }
 
 impl Io {
@@ -382,6 +385,7 @@ fn is_like(name: &str, pattern: &str) -> bool {
 pub struct Admission {
     /// The auth payload of its CONNECT; null if there was none.
     pub auth: Value,
+    pub(super) client_id: String,
 }
 
 /// Why a client is not let in, or an event not handled; a client that is not

@@ -37,6 +37,7 @@ mod ack;
 mod args;
 mod dispatch;
 mod emit;
+mod engine;
 mod fallback;
 mod handle;
 mod handler;
@@ -51,6 +52,7 @@ pub use ack::{Ack, refusal};
 pub use args::{FromArgs, Raw, ToArgs};
 pub(crate) use dispatch::Dispatch;
 pub use emit::{Emitter, RemoteSocket, Unanswered};
+pub use engine::Engine;
 pub(crate) use fallback::FallbackBody;
 pub(crate) use handle::run_calls;
 pub use handle::{

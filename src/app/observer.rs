@@ -49,6 +49,11 @@ impl Observer {
         Self { shards, looks: broadcast::Sender::new(LOOKS_MAX) }
     }
 
+    /// Of how many shards the server is.
+    pub fn shards(&self) -> usize {
+        self.shards
+    }
+
     /// Asks all shards how they are; takes two seconds if one does not answer.
     pub async fn look(&self) -> Observation {
         let (answer, mut answers) = mpsc::channel(self.shards.max(1));

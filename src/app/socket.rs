@@ -5,6 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::args::{Raw, ToArgs, event_json};
@@ -58,6 +59,14 @@ impl Socket {
     /// A socket that has gone from these rooms.
     pub(super) fn gone(core: Rc<Core>, id: SocketId, sid: Sid, rooms: &[Box<str>]) -> Self {
         Self { core, id, sid, was_in: Some(rooms.into()) }
+    }
+
+    pub(super) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    pub(super) fn socket_id(&self) -> SocketId {
+        self.id
     }
 
     /// The Socket.IO id, as the client knows it.
@@ -145,8 +154,13 @@ impl Socket {
     /// Emits an event to the applications of all other shards of the server,
     /// which hear it by [`Namespace::on_server_side`](super::Namespace::on_server_side).
     pub fn server_side_emit(&self, event: &str, args: impl ToArgs) {
-        let json = event_json(event, &args);
-        let payload = Payload { json: &json, attachments: args.attachments() };
+        self.server_side_emit_json(&event_json(event, &args), args.attachments());
+    }
+
+    /// The same with an event given as JSON, `["name",arg,..]`, and what its
+    /// placeholders stand for.
+    pub fn server_side_emit_json(&self, json: &str, attachments: &[Bytes]) {
+        let payload = Payload { json, attachments };
         self.core.handle(Event::ServerSide { namespace: self.id.namespace, payload });
     }
 

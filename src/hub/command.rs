@@ -6,8 +6,8 @@ use super::exchange::{Message, Packet, Request, Whom};
 use super::namespace::Awaiter;
 use super::session::Way;
 use super::{
-    Action, Actions, Broadcast, Hub, Membership, NamespaceId, Payload, Reason, SocketId, Target,
-    Ticket,
+    Action, Actions, Broadcast, Hub, Membership, NamespaceId, Payload, Reason, Sight, SocketId,
+    Target, Ticket,
 };
 use crate::room::ShardId;
 use crate::socketio::{Args, Kind};
@@ -179,6 +179,7 @@ impl Hub {
     ) {
         let Some(receiver) = self.at_mut(socket.namespace).socket_mut(socket.key) else { return };
         receiver.data = (!data.is_null()).then(|| Box::new(data.clone()));
+        self.sight(socket, actions, || Sight::Data(data.to_string().into()));
         if !self.is_home(socket.namespace) {
             let request = Request::SetData { socket: socket.key, data: data.clone() };
             self.request(socket.namespace, request, None, actions);
@@ -278,6 +279,8 @@ impl Hub {
                 self.entered(SocketId { namespace, key: socket }, begun, actions);
             }
             Message::Moved { namespace, socket, left, joined } => {
+                let id = SocketId { namespace, key: socket };
+                self.sight_moved(id, left.as_deref(), joined.as_deref(), actions);
                 if let Some(socket) = self.at_mut(namespace).socket_mut(socket) {
                     let rooms = socket.rooms.get_or_insert_default();
                     left.map(|left| rooms.remove(&left));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::Loss;
 use super::NamespaceId;
+use super::Sighting;
 use super::exchange::{Message, Reply};
 use crate::room::{JoinError, ShardId, Sid, SocketKey};
 use crate::socketio::Args;
@@ -408,6 +409,8 @@ pub enum Action {
     Replied(Ticket, Reply),
     /// Tell whoever waits.
     Resolve(Ticket, Outcome),
+    /// Tell whoever watches the server.
+    Seen(Box<Sighting>),
     /// Send `frame` to each of `to`; both are ranges of the [`Actions`]' arenas.
     Send {
         /// Whole WebSocket frames, in [`Actions::bytes`].

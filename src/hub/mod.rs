@@ -52,6 +52,7 @@ mod packet;
 mod place;
 mod rates;
 mod session;
+mod sighting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -75,6 +76,7 @@ use namespace::Namespace;
 use namespaces::Namespaces;
 pub use place::{NamespaceId, Place};
 use rates::Meters;
+pub use sighting::{Sight, Sighting};
 
 use crate::engineio::{Beat, Heartbeat, Open, Revision};
 use crate::room::{Change, IdSource, ShardId, Sid, SocketKey};
@@ -89,6 +91,8 @@ pub struct Hub {
     ids: Box<dyn IdSource>,
     /// Whether [`Action::Accepted`] is wanted.
     witnessed: bool,
+    /// Whether [`Action::Seen`] is wanted, and of which namespace's events not.
+    sighted: Option<NamespaceId>,
     namespaces: Namespaces,
     connections: Vec<Option<Connection>>,
     open_count: usize,
@@ -150,6 +154,7 @@ impl Hub {
             limits,
             ids,
             witnessed,
+            sighted: None,
             namespaces,
             connections: Vec::new(),
             open_count: 0,
@@ -511,6 +516,10 @@ impl Hub {
             self.no_answer(awaiter, actions);
         }
         if gone.entered {
+            if self.is_sighted() {
+                let sight = Sight::Disconnected { reason, rooms: rooms.clone() };
+                self.sight_of(socket.namespace, vec![gone.sid], sight, actions);
+            }
             actions.list.push(Action::Notify(
                 gone.conn,
                 Notification::Disconnected { socket, sid: gone.sid, reason, rooms },
@@ -519,7 +528,7 @@ impl Hub {
     }
 
     /// Whether this shard keeps the order of the namespace.
-    fn is_home(&self, namespace: NamespaceId) -> bool {
+    pub fn is_home(&self, namespace: NamespaceId) -> bool {
         self.namespaces.home(namespace) == self.shard
     }
 

@@ -324,6 +324,7 @@ impl Hub {
         let offset = self.offset_now(namespace);
         let event = Outgoing::event(&here.name, payload);
         let event = Outgoing { stamp, offset: offset.as_deref(), ..event };
+        self.sight_sent(namespace, first, || stamped_packet(payload, stamp), actions);
         self.send_to_many(first, event, Loss::of_event(namespace, volatile), actions);
         let number = here.number;
         if !elsewhere.is_empty() {
@@ -407,6 +408,7 @@ impl Hub {
         actions.recipients.extend(here.conns(&to));
         let offset = self.offset_now(namespace);
         let event = Outgoing::event(&here.name, packet.payload());
+        self.sight_sent(namespace, first, || (*packet).clone(), actions);
         let event = Outgoing { offset: offset.as_deref(), ..event };
         let loss = Loss::of_event(namespace, manner == Manner::Volatile);
         self.send_to_many(first, event, loss, actions);
@@ -465,6 +467,8 @@ impl Hub {
         if key.shard != self.shard {
             let (left, joined) = (left.map(Into::into), joined.map(Into::into));
             actions.tell(key.shard, Message::Moved { namespace, socket: key, left, joined });
+        } else {
+            self.sight_moved(socket, left, joined, actions);
         }
     }
 
@@ -495,6 +499,7 @@ impl Hub {
         if let Some((_, oldest)) = oldest {
             self.no_answer(oldest, actions);
         }
+        self.sight_emitted(socket, payload, actions);
         let (start, conn) = (actions.bytes.len(), self.conn(socket).expect("just found"));
         let name = &self.at(socket.namespace).name;
         let event = Outgoing { id: Some(id), ..Outgoing::event(name, payload) };

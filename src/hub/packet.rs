@@ -302,6 +302,7 @@ impl Hub {
             self.too_fast(conn, speaker.map(|socket| (socket, ack)), actions);
         } else if let Some(socket) = speaker {
             self.counters.events_in += 1;
+            self.sight_received(socket, &args, actions);
             let args = args.into_owned();
             actions.list.push(Action::Notify(conn, Notification::Event { socket, ack, args }));
         }

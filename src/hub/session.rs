@@ -199,6 +199,7 @@ impl Hub {
         for missed in restored.into_iter().flat_map(|restored| restored.missed) {
             self.send_missed(socket, missed, actions);
         }
+        self.sight_connected(conn, socket, actions);
         actions.list.push(Action::Notify(conn, Notification::Connected { socket, sid }));
     }
 
@@ -256,6 +257,7 @@ impl Hub {
             let number = self.at(socket.namespace).number;
             self.keep_own(socket, number, payload);
         }
+        self.sight_emitted(socket, payload, actions);
         let offset = self.offset_now(socket.namespace);
         let start = actions.bytes.len();
         let name = &self.at(socket.namespace).name;

@@ -107,6 +107,7 @@ impl World {
             | Action::Notify(..)
             | Action::Replied(..)
             | Action::Resolve(..)
+            | Action::Seen(_)
             | Action::Send { .. }
             | Action::ServerSide(..) => None,
         };
@@ -125,6 +126,7 @@ fn asked(action: &Action) -> Option<(ConnId, NamespaceId, u32)> {
         | Action::Notify(..)
         | Action::Replied(..)
         | Action::Resolve(..)
+        | Action::Seen(_)
         | Action::Send { .. }
         | Action::ServerSide(..) => None,
     }
@@ -134,6 +136,80 @@ fn in_msgpack(kind: Kind, json: Option<&str>) -> Vec<u8> {
     let mut packet = Vec::new();
     crate::socketio::msgpack::encode(kind, "/", None, json, &[], &mut packet);
     packet
+}
+
+/// What is told of sockets, in short.
+fn seen(world: &mut World) -> Vec<String> {
+    let short = |action: &Action| match action {
+        Action::Seen(sighting) => Some(format!("{} {:?}", sighting.namespace, sighting.sight)),
+        Action::Accepted(_)
+        | Action::Close { .. }
+        | Action::Exchange { .. }
+        | Action::Notify(..)
+        | Action::Replied(..)
+        | Action::Resolve(..)
+        | Action::Send { .. }
+        | Action::ServerSide(..) => None,
+    };
+    let seen = world.actions.list.iter().filter_map(short).collect();
+    world.actions.clear();
+    seen
+}
+
+/// A socket's life, in which everything happens that can be told.
+fn live(world: &mut World) -> Vec<String> {
+    let conn = world.open(0);
+    world.text(conn, "40");
+    let namespace = NamespaceId::registered(0);
+    let socket = SocketId { namespace, key: world.hub.key_of(conn, namespace).unwrap() };
+    let data = serde_json::json!(1);
+    world.handle(Event::SetData { socket, data: &data });
+    world.join(socket, "a");
+    world.handle(Event::Switch { socket, previous: "a", next: "b", ticket: Ticket(99) });
+    world.text(conn, r#"42["e",1]"#);
+    let payload = Payload { json: r#"["f"]"#, attachments: &[] };
+    world.handle(Event::Emit { socket, payload, volatile: true, ticket: None });
+    world.handle(Event::Broadcast(Broadcast {
+        namespace,
+        from: None,
+        target: Target::default(),
+        payload,
+        stamped: false,
+        volatile: false,
+        replies: false,
+        ticket: None,
+    }));
+    world.handle(Event::Leave { socket, room: "b", ticket: Ticket(100) });
+    world.handle(Event::Gone { conn, reason: Reason::PingTimeout });
+    seen(world)
+}
+
+#[test]
+fn a_watched_life_is_told_in_its_order_and_another_is_not() {
+    let mut world = World::new();
+    assert_eq!(live(&mut world), Vec::<String>::new());
+    for (own, told) in [(1, true), (0, false)] {
+        let mut world = World::new();
+        world.hub.set_sighted(Some(NamespaceId::registered(own)));
+        let is_event = |it: &&str| it.contains("Received") || it.contains("Sent");
+        let expected = [
+            r#"/ Connected { conn: ConnId { index: 0, generation: 1 }, rooms: [], data: "null" }"#,
+            r#"/ Data("1")"#,
+            r#"/ Joined("a")"#,
+            r#"/ Left("a")"#,
+            r#"/ Joined("b")"#,
+            r#"/ Received(Args { json: "[\"e\",1]", attachments: [] })"#,
+            r#"/ Sent("[\"f\"]", [])"#,
+            r#"/ Sent("[\"f\"]", [])"#,
+            r#"/ Left("b")"#,
+            r#"/ Disconnected { reason: PingTimeout, rooms: [] }"#,
+        ];
+        let expected: Vec<&str> = expected.into_iter().filter(|it| told || !is_event(it)).collect();
+        assert_eq!(live(&mut world), expected);
+        world.hub.set_sighted(None);
+        world.hub.remove(ConnId { index: 0, generation: 1 });
+        assert_eq!(live(&mut world), Vec::<String>::new());
+    }
 }
 
 #[test]

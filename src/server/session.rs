@@ -242,7 +242,7 @@ impl<S: Stream> SessionTask<S> {
         }
         let adopted = ready!(poll_probe(&self.shard, self.conn, cx));
         (self.decoder, self.unread, self.polls) = (adopted.decoder, adopted.unread, false);
-        self.shard.core.count(|counters| counters.upgraded += 1);
+        self.shard.core.note_upgrade(self.conn);
         Poll::Ready(())
     }
 

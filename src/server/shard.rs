@@ -23,7 +23,7 @@ use super::snapshot::answer_looks;
 use super::streams::Streams;
 use super::ticker::run_ticker;
 use super::visit::receive_visits;
-use crate::app::{Io, run_calls};
+use crate::app::{Engine, Io, run_calls};
 use crate::engineio::Revision;
 use crate::hub::{ConnId, Hub};
 use crate::net::{self, Listener, Stream};
@@ -95,7 +95,7 @@ pub async fn run_shard<L: Listener>(
 ) {
     let mut io = Io::default();
     app(&mut io);
-    let (looks, calls) = (io.take_looks(), io.take_calls());
+    let (looks, calls, beside) = (io.take_looks(), io.take_calls(), io.take_tasks());
     let (shard, newborns) = Shard::new(exchange, config, witness, io);
     let shard = Rc::new(shard);
     // Declared before the tasks, hence dropped after them.
@@ -110,6 +110,9 @@ pub async fn run_shard<L: Listener>(
     }
     if let Some(calls) = calls {
         outsiders.spawn_local(run_calls(Rc::clone(&shard.core), calls));
+    }
+    for task in beside {
+        outsiders.spawn_local(task(Engine::new(Rc::clone(&shard.core))));
     }
     let mut tasks = Tasks::new(newborns);
     run_accept(listener, &shard, &mut tasks, shutdown).await;

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use parlor::admin::PasswordHash;
 use toml::Value;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -219,6 +220,32 @@ pub(super) fn origin() -> Kind<String> {
             (origin == "*" || site.is_some_and(is_plain)).then(|| origin.to_owned())
         },
         |origin: &String| origin.as_str().into(),
+    )
+}
+
+/// The hash of a password.
+pub(super) fn password_hash() -> Kind<PasswordHash> {
+    Kind::new(
+        "HASH",
+        "a bcrypt hash such as \"$2b$10$..\", of a cost of at most 15",
+        |written| PasswordHash::parse(written.text()?),
+        |hash| hash.as_str().into(),
+    )
+}
+
+/// A name that a person types.
+pub(super) fn user_name() -> Kind<String> {
+    Kind::new(
+        "NAME",
+        format!("a name of 1 to {NAME_BYTES_MAX} bytes, such as \"admin\""),
+        |written| {
+            let name = written.text()?;
+            let valid = !name.is_empty()
+                && name.len() <= NAME_BYTES_MAX
+                && !name.contains(char::is_control);
+            valid.then(|| name.to_owned())
+        },
+        |name: &String| name.as_str().into(),
     )
 }
 

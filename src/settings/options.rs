@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use parlor::Config;
+use parlor::admin::{AdminConfig, Mode, PasswordHash};
 use parlor::hub::Recovery;
 use parlor::server::{Cors, Origins};
 use parlor::tls::Identity;
@@ -28,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) cors: Sites,
     /// Where metrics and health are served, if they are.
     pub(crate) metrics: Option<SocketAddr>,
+    /// Who may connect with the Admin UI, and what they see.
+    pub(crate) admin: Operators,
     /// Whether clients can come back to their sessions.
     pub(crate) recovery: Sessions,
     /// What the server shows who it is with.
@@ -47,6 +50,19 @@ pub(crate) struct Sites {
     pub(crate) origin: Vec<String>,
     /// Whether they may send cookies.
     pub(crate) credentials: bool,
+}
+
+/// Who may connect with the Admin UI, and what they see.
+#[derive(Clone, Debug)]
+pub(crate) struct Operators {
+    /// The name to log in with.
+    pub(crate) username: String,
+    /// Of the password; none is set: nobody may.
+    pub(crate) password_hash: Option<PasswordHash>,
+    /// How much they see.
+    pub(crate) mode: Mode,
+    /// Whether they may only look.
+    pub(crate) read_only: bool,
 }
 
 /// Whether clients can come back to their sessions, and how much is kept for that.
@@ -109,6 +125,12 @@ impl Default for Options {
             share_address: false,
             cors: Sites::default(),
             metrics: None,
+            admin: Operators {
+                username: "admin".to_owned(),
+                password_hash: None,
+                mode: Mode::Production,
+                read_only: false,
+            },
             recovery: Sessions::default(),
             tls: Tls::default(),
             page: Page { enabled: true, client_script: None },
@@ -124,6 +146,13 @@ impl Options {
         let mut config = Config { cors: self.cors.rules(), ..self.engine.clone() };
         config.limits.recovery = self.recovery.enabled.then_some(self.recovery.limits);
         config
+    }
+
+    /// The operators' namespace, if there is to be one.
+    pub(crate) fn admin(&self) -> Option<AdminConfig> {
+        let Operators { username, password_hash, mode, read_only } = self.admin.clone();
+        let config = AdminConfig::new(username, password_hash?);
+        Some(AdminConfig { mode, read_only, ..config })
     }
 
     /// How many threads share the connections.

@@ -7,11 +7,12 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use parlor::admin::Mode;
 use parlor::{Policy, RatePolicy};
 
 use super::kind::{
-    address, bytes, choice, count, file, list, log_filter, namespace, or_word, origin, time,
-    url_path, yes_or_no,
+    address, bytes, choice, count, file, list, log_filter, namespace, or_word, origin,
+    password_hash, time, url_path, user_name, yes_or_no,
 };
 use super::options::LogFormat;
 use super::setting::{Group, Setting, group, setting};
@@ -35,7 +36,19 @@ const POLICIES: [(&str, Policy); 3] = [
 
 /// Every setting, in the order in which people are shown them.
 pub(super) fn table() -> Vec<Group> {
-    vec![server(), drain(), page(), http(), cors(), limits(), recovery(), metrics(), tls(), log()]
+    vec![
+        server(),
+        drain(),
+        page(),
+        http(),
+        cors(),
+        limits(),
+        recovery(),
+        metrics(),
+        tls(),
+        admin(),
+        log(),
+    ]
 }
 
 fn server() -> Group {
@@ -366,6 +379,36 @@ fn tls() -> Group {
             setting("key", "PEM file with its private key.", or_word("none", file()), |to| {
                 &mut to.tls.key
             }),
+        ],
+    )
+}
+
+fn admin() -> Group {
+    group(
+        "admin",
+        "For the people who run the server: the stock Admin UI connects to the namespace `/admin`.",
+        vec![
+            setting("username", "Name that they log in with.", user_name(), |to| {
+                &mut to.admin.username
+            }),
+            setting(
+                "password_hash",
+                "Of their password, by bcrypt; `off`: there is no such namespace.",
+                or_word("off", password_hash()),
+                |to| &mut to.admin.password_hash,
+            ),
+            setting(
+                "mode",
+                "What they see: counts, or also every socket, room and event with all that is in it.",
+                choice(&[("production", Mode::Production), ("development", Mode::Development)]),
+                |to| &mut to.admin.mode,
+            ),
+            setting(
+                "read_only",
+                "Whether they may only look; else they emit, move and disconnect as they like.",
+                yes_or_no(),
+                |to| &mut to.admin.read_only,
+            ),
         ],
     )
 }

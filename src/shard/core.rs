@@ -1,5 +1,8 @@
 //! The state of a shard, and the calls that change it.
 
+mod actions;
+mod seen;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -8,16 +11,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use self::seen::Seen;
+pub use self::seen::{Client, Sightings};
 use super::exchange::{Content, Envelope, Inbox, Links, Permit};
 use super::tickets::{Tickets, Waiting};
 use super::{Attached, Exchange, Handshake, Ids, Outbox, Parcel};
 use crate::hub::{
-    Accepted, Action, Actions, Address, Census, ConnId, Counters, Event, Hub, Limits, Loss,
-    NamespaceId, Notification, Opening, Place, Reason, SocketId, Ticket, TurnedAway,
+    Accepted, Actions, Address, Census, ConnId, Counters, Event, Hub, Limits, Loss, NamespaceId,
+    Notification, Opening, Place, Reason, SocketId, Ticket, TurnedAway,
 };
 use crate::room::{ShardId, Sid};
 use crate::socketio::Args;
-use crate::websocket;
 
 /// Hears the engine's own word for the order of each namespace.
 ///
@@ -78,6 +82,8 @@ struct State {
     finished: BTreeSet<ShardId>,
     /// Of who waits for the others to finish.
     finishing: Option<Waker>,
+    /// What whoever watches the server has not seen yet.
+    seen: Seen,
 }
 
 /// What the core keeps for one connection's task.
@@ -93,6 +99,8 @@ struct Slot {
     congested: bool,
     /// It is to close as soon as its handlers are done.
     leaving: bool,
+    /// It has gone over from long-polling to a WebSocket.
+    upgraded: bool,
 }
 
 impl Core {
@@ -125,6 +133,7 @@ impl Core {
             server_side: VecDeque::new(),
             finished: BTreeSet::new(),
             finishing: None,
+            seen: Seen::default(),
         };
         Rc::new(Self {
             state: RefCell::new(state),
@@ -512,78 +521,6 @@ impl State {
     fn push(&mut self, frame: &[u8], conn: ConnId) {
         if self.slot(conn).is_some() {
             self.outbox.push(frame, &[conn], Loss::Never);
-        }
-    }
-
-    /// Does what the hub wants done.
-    fn apply(&mut self, witness: Option<&Witness>, links: &Links) {
-        let mut actions = std::mem::take(&mut self.actions);
-        for action in actions.list.drain(..) {
-            match action {
-                Action::Accepted(accepted) => {
-                    if let Some(witness) = witness {
-                        witness(&accepted);
-                    }
-                }
-                Action::Close { conn, close_code } => self.close(conn, close_code),
-                Action::Exchange { to, message } => {
-                    let own = || links.permit(&message);
-                    let permit = Some(self.cause.clone().unwrap_or_else(own));
-                    links.send(to, Content::Message(message), permit);
-                }
-                Action::Notify(conn, notification) => {
-                    if let Some(slot) = self.slot(conn) {
-                        slot.inbox.push_back(notification);
-                        slot.waker.iter().for_each(Waker::wake_by_ref);
-                    }
-                }
-                Action::Replied(ticket, reply) => self.tickets.replied(ticket, reply),
-                Action::Resolve(ticket, outcome) => self.tickets.resolve(ticket, outcome),
-                Action::Send { frame, to, loss } => {
-                    let to = &mut actions.recipients[to];
-                    let kept = match loss {
-                        Loss::Never | Loss::Policy(_) => to.len(),
-                        Loss::Volatile(_) => self.keep_uncongested(to),
-                    };
-                    let counters = &mut self.hub.counters;
-                    counters.dropped.volatile += (to.len() - kept) as u64;
-                    if kept > 0 && loss != Loss::Never {
-                        counters.events_out += 1;
-                        counters.deliveries += kept as u64;
-                    }
-                    self.outbox.push(&actions.bytes[frame], &to[..kept], loss);
-                }
-                Action::ServerSide(namespace, args) => {
-                    self.server_side.push_back((namespace, args));
-                }
-            }
-        }
-        actions.clear();
-        self.actions = actions;
-    }
-
-    /// Moves those who can take a volatile packet to the front; returns how many they are.
-    fn keep_uncongested(&self, to: &mut [ConnId]) -> usize {
-        let mut kept = 0;
-        for at in 0..to.len() {
-            if !self.slots[to[at].index as usize].congested {
-                to.swap(kept, at);
-                kept += 1;
-            }
-        }
-        kept
-    }
-
-    fn close(&mut self, conn: ConnId, close_code: Option<u16>) {
-        if let Some(code) = close_code {
-            let mut frame = Vec::new();
-            websocket::encode_close(code, None, &mut frame);
-            self.push(&frame, conn);
-        }
-        if let Some(slot) = self.slot(conn) {
-            slot.closing =
-                Some(if close_code.is_some() { Closing::AfterFlush } else { Closing::Now });
-            slot.waker.iter().for_each(Waker::wake_by_ref);
         }
     }
 }

@@ -21,7 +21,7 @@ mod outbox;
 mod seats;
 mod tickets;
 
-pub use self::core::{Closing, Core, Now, Witness};
+pub use self::core::{Client, Closing, Core, Now, Sightings, Witness};
 pub use attached::Attached;
 pub use exchange::{Exchange, Parcel, mesh};
 pub use handshake::{Handshake, Transport};

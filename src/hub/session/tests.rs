@@ -153,6 +153,7 @@ impl World {
                         | Action::Notify(..)
                         | Action::Replied(..)
                         | Action::Resolve(..)
+                        | Action::Seen(_)
                         | Action::ServerSide(..) => {}
                     }
                 }

@@ -13,7 +13,7 @@ use crate::settings::options::{Options, Tls};
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 47] = [
+const VALUES: [(&str, &str); 51] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -59,6 +59,10 @@ const VALUES: [(&str, &str); 47] = [
     ("metrics.address", "127.0.0.1:4028"),
     ("tls.certificate", "certificate.pem"),
     ("tls.key", "key.pem"),
+    ("admin.username", "root"),
+    ("admin.password_hash", "$2a$04$s6wa2z9Bs1dt.mllNxnq7ev5Ia5nZ0qfMWCs/tl2DVJnPSc5YXYde"),
+    ("admin.mode", "development"),
+    ("admin.read_only", "true"),
     ("log.filter", "debug"),
     ("log.format", "json"),
 ];
@@ -164,6 +168,8 @@ fn every_setting_of_the_server_arrives_where_it_is_used() {
     let options = all_set();
     assert_eq!((options.listen.port(), options.metrics.map(|it| it.port())), (4001, Some(4028)));
     assert_eq!(options.namespaces(), ["/", "/a", "/b"]);
+    let admin = options.admin().expect("a password is set");
+    assert_eq!((&*admin.username, admin.mode, admin.read_only), ("root", Mode::Development, true));
     assert_eq!((options.log.filter.as_str(), options.log.format), ("debug", LogFormat::Json));
     let Config {
         // They have a test of their own.
