@@ -26,7 +26,8 @@
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let address = "127.0.0.1:3000".parse()?;
-//! #   let address = std::net::SocketAddr::from(([127, 0, 0, 1], { let _: std::net::SocketAddr = address; 0 }));
+//! #   let mut address: std::net::SocketAddr = address;
+//! #   address.set_port(0);
 //!     let listeners = parlor::net::listen_shards(address, 2, false)?;
 //!     let stop = async { drop(tokio::signal::ctrl_c().await) };
 //! #   drop(stop);

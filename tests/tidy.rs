@@ -115,6 +115,7 @@ const MODULES: [&str; 19] = [
     "server",
     "client",
     "chat",
+    "guide",
     "settings",
     "signals",
     "operator",
