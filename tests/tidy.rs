@@ -100,7 +100,7 @@ fn pure_modules_name_nothing_impure() {
 }
 
 /// Modules of `src`, in the order in which each may use those before it.
-const MODULES: [&str; 22] = [
+const MODULES: [&str; 23] = [
     "room",
     "engineio",
     "socketio",
@@ -116,6 +116,7 @@ const MODULES: [&str; 22] = [
     "client",
     "chat",
     "admin",
+    "guide",
     "settings",
     "signals",
     "operator",
