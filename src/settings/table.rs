@@ -35,7 +35,18 @@ const POLICIES: [(&str, Policy); 3] = [
 
 /// Every setting, in the order in which people are shown them.
 pub(super) fn table() -> Vec<Group> {
-    vec![server(), drain(), http(), cors(), limits(), recovery(), metrics(), tls(), log()]
+    vec![
+        server(),
+        drain(),
+        http(),
+        websocket(),
+        cors(),
+        limits(),
+        recovery(),
+        metrics(),
+        tls(),
+        log(),
+    ]
 }
 
 fn server() -> Group {
@@ -139,6 +150,27 @@ fn http() -> Group {
                 "How long a WebSocket may take to take over from polling.",
                 time(TIMES),
                 |to| &mut to.engine.upgrade_timeout,
+            ),
+        ],
+    )
+}
+
+fn websocket() -> Group {
+    group(
+        "websocket",
+        "Clients with a WebSocket.",
+        vec![
+            setting(
+                "compression",
+                "Whether messages are compressed (permessage-deflate) for who accepts it.",
+                yes_or_no(),
+                |to| &mut to.engine.websocket_compression,
+            ),
+            setting(
+                "compression_threshold_bytes",
+                "Shorter messages are not compressed.",
+                bytes(BYTES_OR_NONE),
+                |to| &mut to.engine.websocket_compression_threshold_bytes,
             ),
         ],
     )
