@@ -117,7 +117,8 @@ fn what_is_printed_reads_as_what_it_says() {
     let flags = "--listen [::1]:0 --path /a\"b\\c --namespace /ü'\",/b --shards 7 --share-address true --ping-interval 1500ms \
         --ping-timeout 24h --drain-window 0s --connect-timeout 1ms --close-timeout 90s --max-payload-bytes 1001 \
         --page-enabled false --page-client-script /a/b.js --http-allow-eio3 true --http-compression false --http-keep-alive-timeout 3s \
-        --http-upgrade-timeout 4s --cors-origin https://a.example,* --cors-credentials true \
+        --http-upgrade-timeout 4s --websocket-compression true \
+        --websocket-compression-threshold-bytes 0 --cors-origin https://a.example,* --cors-credentials true \
         --recovery-enabled true --recovery-window 7s --recovery-packets-max 7 \
         --recovery-bytes-max 7 --recovery-sessions-max 7 --recovery-own-packets-max 7 \
         --limits-outbound-bytes-max 1GiB --limits-outbound-packets-max 4 --limits-policy drop_newest \

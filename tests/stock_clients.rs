@@ -75,6 +75,20 @@ fn stock_clients_of_socket_io_2_chat_on_parlor() {
 }
 
 #[test]
+fn a_stock_client_compresses_and_is_compressed_for() {
+    let cases = [("websocket", "1"), ("polling,websocket", "1"), ("polling,websocket", "4")];
+    side_by_side(cases, |(transports, shards)| {
+        let options = ["--websocket-compression", "true", "--shards", shards];
+        let mut server = Process::start(parlor(0).args(options));
+        let url = format!("http://{}", address(&server.line()));
+        let Some(mut client) = node("compression-client.mjs") else { return };
+        let mut client = Process::start(client.args([&url, transports]));
+        assert_eq!(client.line(), "all is well", "{transports}, {shards} shards");
+        assert!(client.wait(PATIENCE).expect("the client is done").success());
+    });
+}
+
+#[test]
 fn a_stock_client_whose_connection_breaks_misses_nothing() {
     let recovery = ["--recovery-enabled", "true"];
     let cases = [

@@ -35,7 +35,7 @@ impl Server {
     }
 
     pub(super) fn accept(&mut self) {
-        encode_accept(&self.key, &mut self.bytes);
+        encode_accept(&self.key, None, &mut self.bytes);
     }
 
     pub(super) fn text(&mut self, text: &str) {

@@ -173,7 +173,7 @@ impl Backlog {
     pub(super) fn absorb(
         &mut self,
         mut other: Self,
-        respell: impl for<'a> Fn(&'a [u8]) -> Cow<'a, [u8]>,
+        mut respell: impl for<'a> FnMut(&'a [u8]) -> Cow<'a, [u8]>,
     ) {
         debug_assert!(other.chunk.is_empty(), "nothing of it is being written");
         while let Some((line, packet)) = other.pop() {

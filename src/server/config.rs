@@ -34,6 +34,11 @@ pub struct Config {
     pub cookie: Option<Cookie>,
     /// Whether answers to polls are compressed for who accepts it, from 1 KiB on.
     pub http_compression: bool,
+    /// Whether messages of WebSockets are compressed for who accepts it
+    /// (permessage-deflate, without a context).
+    pub websocket_compression: bool,
+    /// Shorter messages of WebSockets, in bytes, are not compressed.
+    pub websocket_compression_threshold_bytes: usize,
     /// How long an HTTP connection may be idle between two requests.
     pub keep_alive_timeout: Duration,
     /// How long a WebSocket may take to become the transport of a polling session.
@@ -65,6 +70,8 @@ impl Default for Config {
             cors: None,
             cookie: None,
             http_compression: true,
+            websocket_compression: false,
+            websocket_compression_threshold_bytes: 1024,
             keep_alive_timeout: Duration::from_secs(20),
             upgrade_timeout: Duration::from_secs(10),
             keep_handshake: true,

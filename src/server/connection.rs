@@ -168,7 +168,7 @@ async fn serve<S: Stream>(place: &mut Place<S>, address: SocketAddr) -> Option<S
                 }
             };
             let mut response = Vec::new();
-            encode_accept(&accepted.key, &mut response);
+            encode_accept(&accepted.key, accepted.extensions, &mut response);
             let written = tokio::time::timeout(limit, write_all(&shard, conn, &response)).await;
             written.ok()?.ok()?;
             let (is_new, revision) = (accepted.sid.is_none(), accepted.wire.revision());
@@ -191,24 +191,30 @@ async fn begin_websocket<S: Stream>(
     unread: Vec<u8>,
 ) -> Option<SessionTask<S>> {
     let shard = Rc::clone(&place.shard);
-    let Accepted { wire, sid, .. } = accepted;
+    let Accepted { wire, sid, extensions, .. } = accepted;
+    let deflate = extensions.is_some();
     let Some(sid) = sid else {
         if wire.revision() == Revision::V3 {
             tokio::time::sleep(OLD_CLIENT_PAUSE).await;
         }
         let (conn, seat) = (place.conn.take()?, place.seat.take()?);
         let address = seat.address();
-        let session = SessionTask::of_websocket(Rc::clone(&shard), conn, wire, unread, seat);
+        let session =
+            SessionTask::of_websocket(Rc::clone(&shard), conn, wire, deflate, unread, seat);
+        if deflate {
+            // The answer, which is no frame, is written.
+            shard.streams.borrow_mut().compress(conn);
+        }
         open(&shard, conn, wire, address, handshake).await;
         return Some(session);
     };
     let (stream, revision) = (place.take()?, wire.revision());
     match shard.elsewhere(sid) {
-        None => welcome_probe(&shard, sid, revision, stream, unread).await,
+        None => welcome_probe(&shard, sid, revision, deflate, stream, unread).await,
         Some(other) => {
             // A stream that can not be detached is closed.
             if let Ok(stream) = stream.detach() {
-                shard.visit(other, Visit::Probe { sid, revision, stream, unread });
+                shard.visit(other, Visit::Probe { sid, revision, deflate, stream, unread });
             }
         }
     }
@@ -220,10 +226,11 @@ pub(super) async fn welcome_probe<S: Stream>(
     shard: &Rc<Shard<S>>,
     sid: Sid,
     revision: Revision,
+    deflate: bool,
     stream: S,
     unread: Vec<u8>,
 ) {
-    if let Err(stream) = adopt(shard, sid, revision, stream, unread) {
+    if let Err(stream) = adopt(shard, sid, revision, deflate, stream, unread) {
         let mut place = Place { shard: Rc::clone(shard), conn: None, seat: None };
         let mut frame = Vec::new();
         encode_close(close_code::NORMAL_CLOSURE, None, &mut frame);

@@ -17,6 +17,8 @@ use crate::websocket::Request;
 pub(super) struct Accepted {
     /// What the answer's key is made from.
     pub(super) key: String,
+    /// The answer to an offer of compression; if there is one, messages are compressed.
+    pub(super) extensions: Option<&'static str>,
     pub(super) wire: Wire,
     /// The session that it is to go on with; none: it is a new one.
     pub(super) sid: Option<Sid>,
@@ -45,7 +47,8 @@ pub(super) async fn accept<S: Stream>(
     if sid.is_none() && shard.draining.get() {
         return Err(Rejection::Status(503));
     }
-    Ok(Accepted { key, wire: Wire::new(revision, takes_text_alone(request)), sid })
+    let extensions = shard.config.websocket_compression.then(|| request.deflate()).flatten();
+    Ok(Accepted { key, extensions, wire: Wire::new(revision, takes_text_alone(request)), sid })
 }
 
 /// The revision that a client says it speaks.

@@ -184,7 +184,7 @@ async fn answer<S: Stream>(
                 let handshake = is_new
                     .then(|| keep(shard, address, revision, Transport::WebSocket, &head))
                     .flatten();
-                let response = switching(&accepted.key);
+                let response = switching(&accepted);
                 *granted.borrow_mut() = Some((on_upgrade, accepted, handshake));
                 response
             }
@@ -388,14 +388,16 @@ fn status_alone(status: StatusCode) -> HttpResponse {
     response
 }
 
-/// The answer to a request for a WebSocket with this key.
-fn switching(key: &str) -> HttpResponse {
+/// The answer to a request for a WebSocket that is granted.
+fn switching(accepted: &Accepted) -> HttpResponse {
     let mut response = status_alone(StatusCode::SWITCHING_PROTOCOLS);
     let headers = response.headers_mut();
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     // Base64 is a fine value of a header.
-    let accept = HeaderValue::try_from(accept_key(key)).ok();
+    let accept = HeaderValue::try_from(accept_key(&accepted.key)).ok();
     headers.extend(accept.map(|accept| (header::SEC_WEBSOCKET_ACCEPT, accept)));
+    let extensions = accepted.extensions.map(HeaderValue::from_static);
+    headers.extend(extensions.map(|agreed| (header::SEC_WEBSOCKET_EXTENSIONS, agreed)));
     response
 }

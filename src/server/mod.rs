@@ -25,6 +25,7 @@
 //!   all that it had been promised: see [`serve`].
 
 mod backlog;
+mod compression;
 mod config;
 mod connection;
 mod cookie;

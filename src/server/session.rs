@@ -79,15 +79,18 @@ enum Ending {
 }
 
 impl<S: Stream> SessionTask<S> {
-    /// The task of a session with a WebSocket, behind whose handshake `unread` came.
+    /// The task of a session with a WebSocket, behind whose handshake `unread` came;
+    /// `deflate` says whether messages on it may be compressed.
     pub(super) fn of_websocket(
         shard: Rc<Shard<S>>,
         conn: ConnId,
         wire: Wire,
+        deflate: bool,
         unread: Vec<u8>,
         seat: Seat,
     ) -> Self {
-        let (decoder, dispatch) = (Decoder::new(Role::Server), Dispatch::default());
+        let decoder = Decoder::new(Role::Server).with_deflate(deflate);
+        let dispatch = Dispatch::default();
         Self {
             shard,
             conn,
@@ -104,7 +107,7 @@ impl<S: Stream> SessionTask<S> {
 
     /// The task of a session that is served by long-polling.
     pub(super) fn of_polling(shard: Rc<Shard<S>>, conn: ConnId, wire: Wire, seat: Seat) -> Self {
-        let mut session = Self::of_websocket(shard, conn, wire, Vec::new(), seat);
+        let mut session = Self::of_websocket(shard, conn, wire, false, Vec::new(), seat);
         session.polls = true;
         session
     }
@@ -325,6 +328,11 @@ impl<S: Stream> SessionTask<S> {
                 }
             };
             bytes = &mut bytes[taken..];
+            let inflated = self.decoder.inflated_bytes();
+            if inflated > 0 {
+                // A rate of bytes would be none if a few of them could stand for many.
+                self.shard.core.note_inflated(self.conn, inflated);
+            }
             self.dispatch.poll(cx, self.conn, &self.shard.core, &self.shard.io);
         }
     }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::Config;
 use super::backlog::Bounds;
+use super::compression::Compressor;
 use super::connection::{ConnectionTask, turn_away};
 use super::drain::{Tasks, drain, report};
 use super::rejection::Rejection;
@@ -235,12 +236,13 @@ impl<S: Stream> Shard<S> {
             packets_max: config.outbound_packets_max,
             policies: io.policies(config.policy),
         };
+        let compressor = Compressor::new(config.websocket_compression_threshold_bytes);
         let (newborns, births) = mpsc::channel(NEWBORNS_MAX);
         let shard = Self {
             core,
             io: Rc::new(io),
             config,
-            streams: RefCell::new(Streams::new(bounds)),
+            streams: RefCell::new(Streams::new(bounds, compressor)),
             sids: RefCell::default(),
             newborns,
             draining: Cell::new(false),

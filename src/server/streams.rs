@@ -12,6 +12,7 @@
 //! A place outlives its stream: handlers may still run when the stream has been
 //! closed, and what is meant for their connection must not reach a successor.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -19,6 +20,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncWrite, ReadBuf};
 
 use super::backlog::{Backlog, Bounds};
+use super::compression::Compressor;
 use super::polling::Polling;
 use super::wire::Wire;
 use crate::hub::{ConnId, Drops};
@@ -36,12 +38,15 @@ pub(super) struct Streams<S> {
     bounds: Bounds,
     /// What was dropped since that was last asked for.
     drops: Drops,
+    compressor: Compressor,
 }
 
 #[derive(Debug)]
 struct Entry<S> {
     generation: u32,
     wire: Wire,
+    /// Whether messages to the stream are compressed.
+    deflate: bool,
     link: Link<S>,
     /// Of the connection's task; polls of the stream register it, whoever polls.
     waker: Waker,
@@ -72,9 +77,9 @@ pub(super) enum Written {
 }
 
 impl<S: Stream> Streams<S> {
-    pub(super) fn new(bounds: Bounds) -> Self {
-        let (entries, free) = (Vec::new(), Vec::new());
-        Self { entries, free, generations: 0, bounds, drops: Drops::default() }
+    pub(super) fn new(bounds: Bounds, compressor: Compressor) -> Self {
+        let (entries, free, drops) = (Vec::new(), Vec::new(), Drops::default());
+        Self { entries, free, generations: 0, bounds, drops, compressor }
     }
 
     /// Keeps a stream and names its connection.
@@ -99,7 +104,9 @@ impl<S: Stream> Streams<S> {
             .checked_add(1)
             .expect("a shard does not see 2^32 connections in its life");
         let (generation, waker) = (self.generations, Waker::noop().clone());
-        self.entries[index as usize] = Some(Entry { generation, wire, link, waker, backlog: None });
+        let (deflate, backlog) = (false, None);
+        let entry = Entry { generation, wire, deflate, link, waker, backlog };
+        self.entries[index as usize] = Some(entry);
         ConnId { index, generation }
     }
 
@@ -127,9 +134,9 @@ impl<S: Stream> Streams<S> {
     /// Makes the stream at `from` the transport of the polling session at
     /// `conn`, with what waits for the peer; returns what had been there.
     pub(super) fn adopt(&mut self, conn: ConnId, from: ConnId) -> Option<Box<Polling>> {
-        let Entry { link, waker, backlog, .. } = self.take_entry(from)?;
+        let Entry { deflate, link, waker, backlog, .. } = self.take_entry(from)?;
         let entry = self.entry(conn)?;
-        (entry.waker, entry.backlog) = (waker, backlog);
+        (entry.deflate, entry.waker, entry.backlog) = (deflate, waker, backlog);
         match std::mem::replace(&mut entry.link, link) {
             Link::Polling(polling) => Some(polling),
             Link::Closed | Link::Stream(_) => None,
@@ -154,6 +161,18 @@ impl<S: Stream> Streams<S> {
         if let Some(entry) = self.entry(conn) {
             entry.wire = wire;
         }
+    }
+
+    /// Messages to this stream are compressed from now on.
+    pub(super) fn compress(&mut self, conn: ConnId) {
+        if let Some(entry) = self.entry(conn) {
+            entry.deflate = true;
+        }
+    }
+
+    /// What is remembered for the messages of a tick is needed no more.
+    pub(super) fn end_tick(&mut self) {
+        self.compressor.forget();
     }
 
     /// Wakes the session's task.
@@ -217,7 +236,8 @@ impl<S: Stream> Streams<S> {
         let Some(entry) = place.filter(|entry| entry.generation == conn.generation) else {
             return Written::All;
         };
-        let Entry { link, waker, wire, backlog, .. } = entry;
+        let Entry { link, waker, wire, deflate, backlog, .. } = entry;
+        let mut spelling = Spelling::new(*wire, *deflate, &mut self.compressor);
         let stream = match link {
             Link::Closed => return Written::All,
             Link::Polling(polling) => return polling.push(run, &self.bounds, &mut self.drops),
@@ -227,7 +247,7 @@ impl<S: Stream> Streams<S> {
         // What is new must not overtake what waits.
         if backlog.is_none() {
             let mut cx = Context::from_waker(waker);
-            let bytes = &*wire.frames(run.bytes());
+            let bytes = &*spelling.frames(run.bytes());
             match write_and_flush(stream, &mut cx, bytes, &mut written) {
                 Poll::Ready(Ok(())) => return Written::All,
                 Poll::Ready(Err(_)) => return Written::Failed,
@@ -235,14 +255,20 @@ impl<S: Stream> Streams<S> {
             }
         }
         let backlog = backlog.get_or_insert_default();
-        keep(run, *wire, written, backlog, &self.bounds, &mut self.drops)
+        keep(run, spelling, written, backlog, &self.bounds, &mut self.drops)
     }
 
     /// Sends what has waited for polls, behind what waits for the stream already.
     pub(super) fn write_queue(&mut self, conn: ConnId, queue: Backlog) -> Written {
-        let Some(entry) = self.entry(conn) else { return Written::All };
-        let (wire, waker) = (entry.wire, entry.waker.clone());
-        entry.backlog.get_or_insert_default().absorb(queue, |frames| wire.frames(frames));
+        let place = self.entries.get_mut(conn.index as usize).and_then(Option::as_mut);
+        let Some(entry) = place.filter(|entry| entry.generation == conn.generation) else {
+            return Written::All;
+        };
+        let waker = entry.waker.clone();
+        let mut spelling = Spelling::new(entry.wire, entry.deflate, &mut self.compressor);
+        entry.backlog.get_or_insert_default().absorb(queue, |frames| spelling.frames(frames));
+        // No tick may be under way that would see to that.
+        self.compressor.forget();
         match self.poll_backlog(conn, &mut Context::from_waker(&waker)) {
             Poll::Ready(Ok(())) => Written::All,
             Poll::Ready(Err(_)) => Written::Failed,
@@ -324,10 +350,32 @@ impl<S: Stream> Streams<S> {
     }
 }
 
+/// How the frames of one stream are spelled there.
+struct Spelling<'a> {
+    wire: Wire,
+    /// If messages are compressed.
+    compressor: Option<&'a mut Compressor>,
+}
+
+impl<'a> Spelling<'a> {
+    fn new(wire: Wire, deflate: bool, compressor: &'a mut Compressor) -> Self {
+        Self { wire, compressor: deflate.then_some(compressor) }
+    }
+
+    /// Frames as they go to the stream; the same bytes for each, alone or among others.
+    fn frames<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+        let bytes = self.wire.frames(bytes);
+        match &mut self.compressor {
+            None => bytes,
+            Some(compressor) => compressor.frames(bytes),
+        }
+    }
+}
+
 /// Keeps what the stream did not take of a run: it took `written` bytes, as they are spelled there.
 fn keep(
     run: Run<'_>,
-    wire: Wire,
+    mut spelling: Spelling<'_>,
     mut written: usize,
     backlog: &mut Backlog,
     bounds: &Bounds,
@@ -335,7 +383,7 @@ fn keep(
 ) -> Written {
     let mut kept = Written::Some;
     run.for_each_packet(|packet, loss| {
-        let packet = &*wire.frames(packet);
+        let packet = &*spelling.frames(packet);
         let pushed = if written >= packet.len() {
             written -= packet.len();
             Ok(())

@@ -79,6 +79,7 @@ fn flush<S: Stream>(shard: &Shard<S>, scratch: &mut Vec<u8>) -> bool {
                 return outbox.is_dirty();
             }
         }
+        streams.end_tick();
         false
     });
     shard.core.note_written(bytes);

@@ -41,7 +41,8 @@ pub(super) struct Adopted {
 }
 
 /// Makes a stream, on which the WebSocket handshake is done, the probe of a
-/// session; `unread` is what came behind the handshake.
+/// session; `deflate` says whether messages on it may be compressed, `unread` is what came
+/// behind the handshake.
 ///
 /// # Errors
 ///
@@ -50,6 +51,7 @@ pub(super) fn adopt<S: Stream>(
     shard: &Rc<Shard<S>>,
     sid: Sid,
     revision: Revision,
+    deflate: bool,
     stream: S,
     unread: Vec<u8>,
 ) -> Result<(), S> {
@@ -62,8 +64,12 @@ pub(super) fn adopt<S: Stream>(
         return Err(stream);
     }
     let place = streams.insert(stream);
+    if deflate {
+        streams.compress(place);
+    }
     let late = Box::pin(tokio::time::sleep(shard.config.upgrade_timeout));
-    let probe = Probe { place, decoder: Decoder::new(Role::Server), unread, late };
+    let decoder = Decoder::new(Role::Server).with_deflate(deflate);
+    let probe = Probe { place, decoder, unread, late };
     if let Some(polling) = streams.polling(conn) {
         polling.probe = Some(Box::new(probe));
     }

@@ -33,7 +33,14 @@ pub(super) enum Visit<S: Stream> {
     /// A poll or a POST.
     Poll { request: PollingRequest, reply: oneshot::Sender<PollingResponse> },
     /// A WebSocket, its handshake done, that is to go on with a session.
-    Probe { sid: Sid, revision: Revision, stream: S::Detached, unread: Vec<u8> },
+    Probe {
+        sid: Sid,
+        revision: Revision,
+        /// Whether its messages may be compressed.
+        deflate: bool,
+        stream: S::Detached,
+        unread: Vec<u8>,
+    },
 }
 
 impl<S: Stream> Shard<S> {
@@ -91,12 +98,12 @@ pub(super) fn receive_visits<S: Stream>(shard: &Rc<Shard<S>>, visits: &mut JoinS
             Visit::Poll { request, reply } => {
                 visits.spawn_local(serve_visitor(Rc::clone(shard), request, reply));
             }
-            Visit::Probe { sid, revision, stream, unread } => {
+            Visit::Probe { sid, revision, deflate, stream, unread } => {
                 let shard = Rc::clone(shard);
                 visits.spawn_local(async move {
                     // A stream that can not be attached is closed.
                     if let Ok(stream) = S::attach(stream) {
-                        welcome_probe(&shard, sid, revision, stream, unread).await;
+                        welcome_probe(&shard, sid, revision, deflate, stream, unread).await;
                     }
                 });
             }

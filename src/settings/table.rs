@@ -41,6 +41,7 @@ pub(super) fn table() -> Vec<Group> {
         drain(),
         page(),
         http(),
+        websocket(),
         cors(),
         limits(),
         recovery(),
@@ -170,6 +171,27 @@ fn http() -> Group {
                 "How long a WebSocket may take to take over from polling.",
                 time(TIMES),
                 |to| &mut to.engine.upgrade_timeout,
+            ),
+        ],
+    )
+}
+
+fn websocket() -> Group {
+    group(
+        "websocket",
+        "Clients with a WebSocket.",
+        vec![
+            setting(
+                "compression",
+                "Whether messages are compressed (permessage-deflate) for who accepts it.",
+                yes_or_no(),
+                |to| &mut to.engine.websocket_compression,
+            ),
+            setting(
+                "compression_threshold_bytes",
+                "Shorter messages are not compressed.",
+                bytes(BYTES_OR_NONE),
+                |to| &mut to.engine.websocket_compression_threshold_bytes,
             ),
         ],
     )

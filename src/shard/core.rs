@@ -325,8 +325,13 @@ impl Core {
 
     /// Notes bytes of a connection that have been read.
     pub fn note_read(&self, conn: ConnId, bytes: usize) {
+        self.count(|counters| counters.bytes_in += bytes as u64);
+        self.note_inflated(conn, bytes);
+    }
+
+    /// Notes what a message of a peer became that came compressed.
+    pub fn note_inflated(&self, conn: ConnId, bytes: usize) {
         let hub = &mut self.state.borrow_mut().hub;
-        hub.counters.bytes_in += bytes as u64;
         if hub.measures_bytes() {
             hub.note_read(conn, bytes, (self.now)());
         }

@@ -6,10 +6,13 @@
 //!   +------- anything else -> Partial (boxed) ----------> message in the box
 //! ```
 //!
+//! A compressed message is inflated, into the box, once it is there as a whole.
+//!
 //! # Spec
 //!
-//! RFC 6455, sections 5.4 to 5.6, 7.4 and 8.1.
+//! RFC 6455, sections 5.4 to 5.6, 7.4 and 8.1; RFC 7692, section 6.2.
 
+use super::deflate::inflate;
 use super::frame::{FrameError, HEADER_BYTES_MAX, Header, Opcode, Role};
 use super::mask;
 
@@ -41,13 +44,26 @@ pub enum Message<'a> {
 #[derive(Debug)]
 pub struct Decoder {
     role: Role,
+    /// Whether messages may be compressed.
+    deflate: bool,
     partial: Option<Box<Partial>>,
 }
 
 impl Decoder {
     /// A decoder for what arrives at this end.
     pub fn new(role: Role) -> Self {
-        Self { role, partial: None }
+        Self { role, deflate: false, partial: None }
+    }
+
+    /// The same, for a connection whose handshake said whether messages may be compressed.
+    pub fn with_deflate(self, deflate: bool) -> Self {
+        Self { deflate, ..self }
+    }
+
+    /// How many bytes the last message has, if it was compressed: more than came.
+    pub fn inflated_bytes(&self) -> usize {
+        let inflated = self.partial.as_ref().filter(|partial| partial.inflated);
+        inflated.map_or(0, |partial| partial.data.len())
     }
 
     /// Takes bytes off the front of `input`, unmasking them in place.
@@ -57,7 +73,7 @@ impl Decoder {
     /// rest, even if that is empty, until there is no message.
     ///
     /// `message_bytes_max` bounds the payload of a text or binary message, all
-    /// fragments together.
+    /// fragments together: as it comes, and as it is once inflated.
     ///
     /// # Errors
     ///
@@ -70,13 +86,18 @@ impl Decoder {
     ) -> Result<(usize, Option<Message<'a>>), FrameError> {
         self.forget_delivered();
         if self.partial.is_none()
-            && let Some((header, at)) = Header::decode(input, self.role)?
+            && let Some((header, at)) = Header::decode(input, self.role, self.deflate)?
             && let Some(end) = header.end_of_whole_message(at, input.len())
         {
             check_len(&header, 0, message_bytes_max)?;
             let payload = &mut input[at..end];
             if let Some(key) = header.mask {
                 mask::apply(payload, key, 0);
+            }
+            if header.compressed {
+                let data = inflate(payload, message_bytes_max)?;
+                let partial = self.partial.insert(Partial::inflated(header.opcode, data));
+                return Ok((end, Some(partial.message(header.opcode)?)));
             }
             return Ok((end, Some(Message::new(header.opcode, payload)?)));
         }
@@ -96,11 +117,12 @@ impl Decoder {
         loop {
             let rest = &mut input[taken..];
             if partial.frame.is_none() {
-                taken += partial.take_header(rest, self.role, message_bytes_max)?;
+                taken += partial.take_header(rest, self.role, self.deflate, message_bytes_max)?;
             } else {
                 taken += partial.take_payload(rest);
             }
             if let Some(opcode) = partial.finish_frame() {
+                partial.inflate(opcode, message_bytes_max)?;
                 return Ok((taken, Some(partial.message(opcode)?)));
             }
             if taken == input.len() {
@@ -134,6 +156,10 @@ struct Partial {
     /// Text or binary, once the first header of a message is there.
     message: Option<Opcode>,
     fragments: u32,
+    /// Whether that message is compressed.
+    compressed: bool,
+    /// Whether the message that the last call returned was.
+    inflated: bool,
     /// The payload of the message so far, unmasked.
     data: Vec<u8>,
     /// The payload so far of the control frame that is arriving.
@@ -143,17 +169,24 @@ struct Partial {
 }
 
 impl Partial {
+    /// A message that was compressed, complete.
+    fn inflated(opcode: Opcode, data: Vec<u8>) -> Box<Self> {
+        Box::new(Self { data, delivered: Some(opcode), inflated: true, ..Self::default() })
+    }
+
     /// Takes what belongs to the header from the front of `input`.
     fn take_header(
         &mut self,
         input: &[u8],
         role: Role,
+        deflate: bool,
         message_bytes_max: usize,
     ) -> Result<usize, FrameError> {
         let before = self.header_len;
         let more = input.len().min(HEADER_BYTES_MAX - before);
         self.header[before..before + more].copy_from_slice(&input[..more]);
-        let Some((header, len)) = Header::decode(&self.header[..before + more], role)? else {
+        let Some((header, len)) = Header::decode(&self.header[..before + more], role, deflate)?
+        else {
             self.header_len += more;
             return Ok(more);
         };
@@ -175,7 +208,9 @@ impl Partial {
             Opcode::Binary | Opcode::Text if self.message.is_some() => {
                 return Err(FrameError::DataInsideMessage);
             }
-            Opcode::Binary | Opcode::Text => self.message = Some(header.opcode),
+            Opcode::Binary | Opcode::Text => {
+                (self.message, self.compressed) = (Some(header.opcode), header.compressed);
+            }
         }
         self.fragments += 1;
         if self.fragments > FRAGMENTS_MAX {
@@ -214,6 +249,14 @@ impl Partial {
             Opcode::Binary | Opcode::Continuation | Opcode::Text => None,
         };
         self.delivered
+    }
+
+    /// Inflates the message that is complete, if it is a compressed one.
+    fn inflate(&mut self, opcode: Opcode, message_bytes_max: usize) -> Result<(), FrameError> {
+        if self.compressed && !opcode.is_control() {
+            (self.data, self.inflated) = (inflate(&self.data, message_bytes_max)?, true);
+        }
+        Ok(())
     }
 
     fn message(&self, opcode: Opcode) -> Result<Message<'_>, FrameError> {

@@ -12,6 +12,9 @@ pub(super) const HEADER_BYTES_MAX: usize = 14;
 /// The longest payload of a control frame, in bytes.
 const CONTROL_BYTES_MAX: usize = 125;
 
+/// RSV1: the frame begins a message that is compressed (RFC 7692, section 6).
+const COMPRESSED: u8 = 0x40;
+
 /// Which end of a connection we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -52,6 +55,9 @@ pub enum FrameError {
     /// A close frame whose payload is one byte, too short for a code.
     #[error("close payload of 1 byte")]
     ClosePayload,
+    /// A compressed message that is cut or damaged.
+    #[error("compressed message is cut or damaged")]
+    Compression,
     /// A continuation frame while no message is open.
     #[error("continuation of no message")]
     ContinuationOfNothing,
@@ -87,7 +93,7 @@ pub enum FrameError {
     /// An opcode that RFC 6455 does not define.
     #[error("opcode {0} is not defined")]
     OpcodeUnknown(u8),
-    /// RSV1, RSV2 or RSV3, which belong to extensions we have not agreed on.
+    /// RSV1, RSV2 or RSV3, where no extension that we have agreed on has them.
     #[error("reserved bits set")]
     ReservedBits,
     /// A message cut into more than [`FRAGMENTS_MAX`](super::FRAGMENTS_MAX) pieces.
@@ -121,7 +127,7 @@ impl FrameError {
             | Self::MaskUnexpected
             | Self::OpcodeUnknown(_)
             | Self::ReservedBits => close_code::PROTOCOL_ERROR,
-            Self::Utf8 => close_code::INVALID_PAYLOAD,
+            Self::Compression | Self::Utf8 => close_code::INVALID_PAYLOAD,
             Self::MessageTooLong { .. } | Self::TooManyFragments { .. } => {
                 close_code::MESSAGE_TOO_BIG
             }
@@ -139,10 +145,30 @@ impl FrameError {
 ///
 /// If a control frame's payload is over 125 bytes.
 pub fn encode(opcode: Opcode, parts: &[&[u8]], mask: Option<[u8; 4]>, out: &mut Vec<u8>) {
+    encode_frame(0x80, opcode, parts, mask, out);
+}
+
+/// Appends the frame of a message that is compressed, without a mask.
+///
+/// # Panics
+///
+/// If it is a control frame, which is never compressed.
+pub fn encode_compressed(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
+    assert!(!opcode.is_control(), "compressed control frame");
+    encode_frame(0x80 | COMPRESSED, opcode, &[payload], None, out);
+}
+
+fn encode_frame(
+    flags: u8,
+    opcode: Opcode,
+    parts: &[&[u8]],
+    mask: Option<[u8; 4]>,
+    out: &mut Vec<u8>,
+) {
     let len: usize = parts.iter().map(|part| part.len()).sum();
     assert!(!opcode.is_control() || len <= CONTROL_BYTES_MAX, "control frame of {len} bytes");
     out.reserve(HEADER_BYTES_MAX + len);
-    out.push(0x80 | opcode as u8);
+    out.push(flags | opcode as u8);
     let mask_bit = if mask.is_some() { 0x80 } else { 0 };
     match len {
         0..=125 => out.push(mask_bit | len as u8),
@@ -181,7 +207,7 @@ pub fn frames(mut bytes: &[u8]) -> impl Iterator<Item = (Opcode, &[u8])> {
         if bytes.is_empty() {
             return None;
         }
-        let header = Header::decode(bytes, Role::Client).ok().flatten();
+        let header = Header::decode(bytes, Role::Client, false).ok().flatten();
         let (header, at) = header.expect("whole frames were encoded here");
         let end = header.end_of_whole_message(at, bytes.len()).expect("each is a message");
         let payload = &bytes[at..end];
@@ -216,6 +242,8 @@ pub(super) struct Header {
     pub(super) opcode: Opcode,
     pub(super) mask: Option<[u8; 4]>,
     pub(super) payload_len: u64,
+    /// Whether it begins a message that is compressed.
+    pub(super) compressed: bool,
 }
 
 impl Header {
@@ -225,13 +253,24 @@ impl Header {
     /// What is wrong is said as soon as the byte that shows it is there, and
     /// checks come in the order of the bytes: so an error does not depend on how
     /// many bytes have arrived.
-    pub(super) fn decode(bytes: &[u8], role: Role) -> Result<Option<(Self, usize)>, FrameError> {
+    ///
+    /// `deflate` says whether messages may be compressed.
+    pub(super) fn decode(
+        bytes: &[u8],
+        role: Role,
+        deflate: bool,
+    ) -> Result<Option<(Self, usize)>, FrameError> {
         let Some(&first) = bytes.first() else { return Ok(None) };
-        if first & 0x70 != 0 {
+        let compressed = first & COMPRESSED != 0;
+        if first & 0x30 != 0 || (compressed && !deflate) {
             return Err(FrameError::ReservedBits);
         }
         let last = first & 0x80 != 0;
         let opcode = Opcode::decode(first & 0x0f)?;
+        // A message is compressed as a whole, and its first frame says so.
+        if compressed && !matches!(opcode, Opcode::Binary | Opcode::Text) {
+            return Err(FrameError::ReservedBits);
+        }
         if opcode.is_control() && !last {
             return Err(FrameError::ControlFragmented);
         }
@@ -249,10 +288,10 @@ impl Header {
             return Ok(None);
         };
         if !masked {
-            return Ok(Some((Self { last, opcode, mask: None, payload_len }, at)));
+            return Ok(Some((Self { last, opcode, mask: None, payload_len, compressed }, at)));
         }
         let Some(&key) = bytes[at..].first_chunk() else { return Ok(None) };
-        Ok(Some((Self { last, opcode, mask: Some(key), payload_len }, at + 4)))
+        Ok(Some((Self { last, opcode, mask: Some(key), payload_len, compressed }, at + 4)))
     }
 
     /// Where the frame whose payload starts `at` ends, if it is a message by

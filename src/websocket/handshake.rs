@@ -5,11 +5,13 @@
 //!
 //! # Spec
 //!
-//! RFC 6455, section 4; WHATWG URL, "application/x-www-form-urlencoded parsing".
+//! RFC 6455, section 4; RFC 7692, section 7.1; WHATWG URL, "application/x-www-form-urlencoded parsing".
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha1::{Digest, Sha1};
+
+use super::deflate;
 
 /// The longest head of a request or of an answer, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
@@ -149,6 +151,12 @@ impl Request {
         }
     }
 
+    /// What to answer, if it offers compression that can be met; to be handed to
+    /// [`encode_accept`], unless messages are not to be compressed.
+    pub fn deflate(&self) -> Option<&'static str> {
+        deflate::agree(self.headers("sec-websocket-extensions"))
+    }
+
     /// Whether it asks for a WebSocket, well or badly.
     pub fn asks_for_websocket(&self) -> bool {
         has_token(self.headers("upgrade"), "websocket")
@@ -183,12 +191,12 @@ pub fn decode_request(bytes: &[u8]) -> Result<Option<(Request, usize)>, Handshak
     Ok(Some((request, head_len)))
 }
 
-/// Appends the 101 answer to a handshake with this key.
+/// Appends the 101 answer to a handshake with this key; `extensions` are what was agreed on.
 ///
 /// # Spec
 ///
 /// RFC 6455, section 4.2.2.
-pub fn encode_accept(key: &str, out: &mut Vec<u8>) {
+pub fn encode_accept(key: &str, extensions: Option<&str>, out: &mut Vec<u8>) {
     out.extend_from_slice(
         b"HTTP/1.1 101 Switching Protocols\r\n\
           Upgrade: websocket\r\n\
@@ -196,6 +204,10 @@ pub fn encode_accept(key: &str, out: &mut Vec<u8>) {
           Sec-WebSocket-Accept: ",
     );
     out.extend_from_slice(accept_key(key).as_bytes());
+    if let Some(extensions) = extensions {
+        out.extend_from_slice(b"\r\nSec-WebSocket-Extensions: ");
+        out.extend_from_slice(extensions.as_bytes());
+    }
     out.extend_from_slice(b"\r\n\r\n");
 }
 

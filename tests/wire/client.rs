@@ -139,6 +139,18 @@ impl Wire {
         }
     }
 
+    /// The next frame, compressed or not: its first byte and its payload.
+    pub(crate) fn raw_frame(&mut self) -> (u8, Vec<u8>) {
+        loop {
+            if let Some((first, payload, length)) = split_frame(&self.unread) {
+                let frame = (first, payload.to_vec());
+                self.unread.drain(..length);
+                return frame;
+            }
+            assert!(self.read_more(), "the stream ended instead of a frame");
+        }
+    }
+
     /// The next frame, which must be text.
     pub(crate) fn text(&mut self) -> String {
         let seen = self.next();
@@ -214,11 +226,25 @@ fn is_end(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::NotConnected)
 }
 
-/// Reads one frame of a server: whole, unmasked, without reserved bits, minimal length.
+/// Reads one frame of a server: whole, unmasked, without reserved bits.
 fn parse_frame(bytes: &[u8]) -> Option<(Seen, usize)> {
+    let (first, payload, length) = split_frame(bytes)?;
+    assert_eq!(first & 0xf0, 0x80, "one frame is one message: {first:#x}");
+    let seen = match first & 0xf {
+        1 => Seen::Text(String::from_utf8(payload.to_vec()).expect("text is UTF-8")),
+        2 => Seen::Binary(payload.to_vec()),
+        8 => Seen::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code))),
+        9 => Seen::Ping(payload.to_vec()),
+        10 => Seen::Pong(payload.to_vec()),
+        other => panic!("a server sends no frame with opcode {other}"),
+    };
+    Some((seen, length))
+}
+
+/// The first byte of a server's frame, its payload, and how long it is.
+fn split_frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     let [first, second, rest @ ..] = bytes else { return None };
     assert_eq!(second & 0x80, 0, "a server does not mask");
-    assert_eq!(first & 0xf0, 0x80, "one frame is one message: {first:#x}");
     let (length, rest) = match second {
         126 => {
             let (length, rest) = rest.split_first_chunk::<2>()?;
@@ -231,15 +257,7 @@ fn parse_frame(bytes: &[u8]) -> Option<(Seen, usize)> {
         short => (u64::from(*short), rest),
     };
     let payload = rest.get(..usize::try_from(length).expect("the length fits"))?;
-    let seen = match first & 0xf {
-        1 => Seen::Text(String::from_utf8(payload.to_vec()).expect("text is UTF-8")),
-        2 => Seen::Binary(payload.to_vec()),
-        8 => Seen::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code))),
-        9 => Seen::Ping(payload.to_vec()),
-        10 => Seen::Pong(payload.to_vec()),
-        other => panic!("a server sends no frame with opcode {other}"),
-    };
-    Some((seen, bytes.len() - rest.len() + payload.len()))
+    Some((*first, payload, bytes.len() - rest.len() + payload.len()))
 }
 
 /// One masked frame: `first` is the first byte (FIN, reserved bits, opcode).

@@ -68,7 +68,7 @@ impl Embedded {
 }
 
 /// Sends every message back; `close` closes the connection, `slow` takes a while.
-async fn echo(connection: RawConnection, message: RawMessage) {
+pub(crate) async fn echo(connection: RawConnection, message: RawMessage) {
     match message {
         RawMessage::Binary(bytes) => connection.send_binary(&bytes),
         RawMessage::Text(text) if &*text == "close" => connection.close(),

@@ -7,11 +7,12 @@
 //!
 //! # Spec
 //!
-//! RFC 6455; Engine.IO protocol, revisions 4 and 3; Socket.IO protocol, revisions
+//! RFC 6455; RFC 7692; Engine.IO protocol, revisions 4 and 3; Socket.IO protocol, revisions
 //! 5 and 4.
 
 mod application;
 mod client;
+mod compression;
 mod eio3;
 mod embedded;
 mod fallback;

@@ -56,7 +56,7 @@ impl Client {
         let (request, _) = decode_request(&request).unwrap().unwrap();
         assert_eq!(request.target, "/socket.io/?EIO=4&transport=websocket&sid=s%201");
         let mut bytes = Vec::new();
-        encode_accept(request.websocket_key().unwrap(), &mut bytes);
+        encode_accept(request.websocket_key().unwrap(), None, &mut bytes);
         assert_eq!(self.hears(Port::Probe, &bytes), None);
         assert_eq!(frames_of(self.out(Port::Probe)), ["2probe"]);
     }

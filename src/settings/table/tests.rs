@@ -13,7 +13,7 @@ use crate::settings::options::{Options, Tls};
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 51] = [
+const VALUES: [(&str, &str); 53] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -31,6 +31,8 @@ const VALUES: [(&str, &str); 51] = [
     ("http.compression", "false"),
     ("http.keep_alive_timeout", "4016ms"),
     ("http.upgrade_timeout", "4017ms"),
+    ("websocket.compression", "true"),
+    ("websocket.compression_threshold_bytes", "4029"),
     ("cors.origin", "https://a.example,http://b.example:8080"),
     ("cors.credentials", "true"),
     ("limits.outbound_bytes_max", "4010"),
@@ -186,6 +188,8 @@ fn every_setting_of_the_server_arrives_where_it_is_used() {
         // Only for applications of their own.
         cookie: _,
         http_compression,
+        websocket_compression,
+        websocket_compression_threshold_bytes,
         keep_alive_timeout,
         upgrade_timeout,
         keep_handshake: _,
@@ -195,6 +199,7 @@ fn every_setting_of_the_server_arrives_where_it_is_used() {
     let origins = ["https://a.example", "http://b.example:8080"].map(str::to_owned).to_vec();
     assert_eq!(cors, Some(Cors { origins: Origins::These(origins), credentials: true }));
     assert_eq!((allow_eio3, http_compression), (true, false));
+    assert_eq!((websocket_compression, websocket_compression_threshold_bytes), (true, 4029));
     assert_eq!((keep_alive_timeout, upgrade_timeout), (ms(4016), ms(4017)));
     assert_eq!((path.as_str(), options.shards, options.share_address), ("/live/", Some(3), true));
     assert_eq!((outbound_bytes_max, outbound_packets_max), (4010, 4018));

@@ -7,6 +7,64 @@ use crate::websocket::{encode, encode_close};
 const MAX: usize = 1000;
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
+/// "Hello", compressed: the example of RFC 7692, section 7.2.3.1.
+const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+
+#[test]
+fn compressed_message_may_come_whole_or_in_fragments_with_pings_between() {
+    let mut input = [
+        frame(0xc1, Some(KEY), &HELLO),
+        frame(0x41, Some(KEY), &HELLO[..3]),
+        frame(0x89, Some(KEY), b"p"),
+        frame(0x00, Some(KEY), b""),
+        frame(0x80, Some(KEY), &HELLO[3..]),
+        frame(0x81, Some(KEY), b"plain"),
+        frame(0xc2, Some(KEY), &HELLO),
+    ]
+    .concat();
+    for chunk in [1, 2, 5, input.len()] {
+        let mut decoder = Decoder::new(Role::Server).with_deflate(true);
+        let mut seen = Vec::new();
+        for mut chunk in input.clone().chunks_mut(chunk) {
+            while let (taken, Some(message)) = decoder.decode(chunk, 7).unwrap() {
+                let message = format!("{message:?}");
+                seen.push((message, decoder.inflated_bytes()));
+                chunk = &mut chunk[taken..];
+            }
+        }
+        let hello = || ("Text(\"Hello\")".to_owned(), 5);
+        let expected = [
+            hello(),
+            ("Ping([112])".to_owned(), 0),
+            hello(),
+            ("Text(\"plain\")".to_owned(), 0),
+            ("Binary([72, 101, 108, 108, 111])".to_owned(), 5),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!(decoder.decode(&mut [], MAX), Ok((0, None)));
+        assert_eq!(decoder.heap_bytes(), 0);
+    }
+    let refused = Decoder::new(Role::Server).with_deflate(true).decode(&mut input, 6).map(drop);
+    assert_eq!(refused, Err(FrameError::MessageTooLong { len_bytes: 7, max_bytes: 6 }));
+}
+
+#[test]
+fn compression_where_it_may_not_be_is_refused_with_1002() {
+    for (name, bytes) in [
+        ("a ping", frame(0xc9, Some(KEY), b"")),
+        ("a close", frame(0xc8, Some(KEY), b"")),
+        ("a continuation", [frame(0x41, Some(KEY), &HELLO), frame(0xc0, Some(KEY), b"")].concat()),
+        ("RSV2", frame(0xe1, Some(KEY), &HELLO)),
+        ("RSV3", frame(0xd1, Some(KEY), &HELLO)),
+    ] {
+        let mut bytes = bytes;
+        let mut decoder = Decoder::new(Role::Server).with_deflate(true);
+        assert_eq!(decoder.decode(&mut bytes, MAX), Err(FrameError::ReservedBits), "{name}");
+    }
+    let not_agreed = frame(0xc1, Some(KEY), &HELLO);
+    assert_eq!(refusal(Role::Server, &not_agreed), (FrameError::ReservedBits, 1002));
+}
+
 #[test]
 fn idle_decoder_is_small() {
     assert!(size_of::<Decoder>() <= 24);

@@ -25,7 +25,7 @@ fn handshake_of_the_rfc_example() {
     let request = request(&REQUEST);
     assert_eq!(request.websocket_key(), Ok(KEY));
     let mut out = Vec::new();
-    encode_accept(KEY, &mut out);
+    encode_accept(KEY, None, &mut out);
     let answer = String::from_utf8(out).unwrap();
     assert!(answer.starts_with("HTTP/1.1 101 Switching Protocols\r\n"));
     assert!(answer.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
@@ -44,7 +44,7 @@ fn both_ends_agree() {
     assert_eq!((request.header("cookie"), request.header("host")), (Some("a=b"), Some("chat:80")));
 
     let mut answer = Vec::new();
-    encode_accept(request.websocket_key().unwrap(), &mut answer);
+    encode_accept(request.websocket_key().unwrap(), None, &mut answer);
     assert_eq!(decode_accept(&answer, key), Ok(Some(answer.len())));
     assert_eq!(decode_accept(&answer, [8; 16]), Err(HandshakeError::AcceptKey));
 }
@@ -63,7 +63,7 @@ fn incomplete_heads_need_more_bytes() {
         assert_eq!(decode_request(&bytes.as_bytes()[..len]), Ok(None), "{len} bytes");
     }
     let mut answer = Vec::new();
-    encode_accept(KEY, &mut answer);
+    encode_accept(KEY, None, &mut answer);
     for len in 0..answer.len() {
         assert_eq!(decode_accept(&answer[..len], [0; 16]), Ok(None), "{len} bytes");
     }
@@ -180,7 +180,7 @@ fn heads_are_limited_in_length() {
 #[test]
 fn client_refuses_what_does_not_accept_its_key() {
     let mut accept = Vec::new();
-    encode_accept(&BASE64.encode([7; 16]), &mut accept);
+    encode_accept(&BASE64.encode([7; 16]), None, &mut accept);
     let accept = String::from_utf8(accept).unwrap();
     for (answer, error) in [
         ("HTTP/1.1 400 Bad Request\r\n\r\n".to_owned(), HandshakeError::Status(400)),
@@ -212,7 +212,7 @@ proptest! {
         let mut bytes = head(&REQUEST).into_bytes();
         mutate(&mut bytes, &damage);
         let mut answer = Vec::new();
-        encode_accept(KEY, &mut answer);
+        encode_accept(KEY, None, &mut answer);
         mutate(&mut answer, &damage);
         for bytes in [bytes, answer] {
             decoded_is_within(&bytes)?;
