@@ -71,6 +71,8 @@ fn what_one_handle_does_in_turn_takes_effect_in_turn() {
                     all().to("a").sockets_leave("a").await?;
                     all().to("a").emit("said", (round, "nobody")).await?;
                 }
+                // What was only handed over has taken effect when this is answered.
+                all().fetch_sockets().await?;
                 Ok::<_, HandleError>(())
             })
             .expect("the server lives");
