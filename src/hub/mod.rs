@@ -401,6 +401,11 @@ impl Hub {
         &self.at(namespace).name
     }
 
+    /// How many connections there are: for whoever asks often, and needs no census.
+    pub fn open_count(&self) -> usize {
+        self.open_count
+    }
+
     /// All connections, in the order of their places.
     pub fn connections(&self) -> Vec<ConnId> {
         self.connections.iter().flatten().map(|connection| connection.id).collect()

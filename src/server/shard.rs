@@ -282,7 +282,7 @@ impl<S: Stream> Shard<S> {
 
     /// Sessions that are open, or whose handlers still run.
     pub(super) fn sessions(&self) -> usize {
-        self.core.census().0.connections
+        self.core.read(Hub::open_count)
     }
 
     /// Resolves when HTTP connections are to end with their next answer.

@@ -375,7 +375,7 @@ impl Core {
             state.hub.remove(conn);
             state.outbox.forget(conn);
             let slot = state.slot(conn).map(std::mem::take);
-            if state.hub.census().connections == 0 {
+            if state.hub.open_count() == 0 {
                 state.slots = Vec::new();
             }
             slot
