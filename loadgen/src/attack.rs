@@ -176,7 +176,7 @@ impl Siege {
                 Kind::Deaf => self.sit(&mut stream, number).await,
                 Kind::Flood => self.pour(&mut stream).await,
                 Kind::Garbage => self.babble(&mut stream, number).await,
-                Kind::Reset | Kind::Storm => self.visit(&mut stream).await,
+                Kind::Reset | Kind::Storm => self.enter(kind, &mut stream).await,
             };
             if ended.is_err() {
                 self.note(kind, |deeds| deeds.ended_by_server += 1);
@@ -308,18 +308,14 @@ impl Siege {
         }
     }
 
-    /// Comes in, and is gone.
-    async fn visit(&self, stream: &mut TcpStream) -> io::Result<()> {
-        self.enter(Kind::Reset, stream).await
-    }
-
     async fn handshake(&self, kind: Kind, stream: &mut TcpStream) -> io::Result<()> {
         self.send(kind, stream, REQUEST.as_bytes()).await?;
         let mut answer = [0; 1024];
         let read = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await??;
-        match answer[..read].starts_with(b"HTTP/1.1 101") {
-            true => Ok(()),
-            false => Err(io::ErrorKind::ConnectionRefused.into()),
+        if answer[..read].starts_with(b"HTTP/1.1 101") {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::ConnectionRefused.into())
         }
     }
 

@@ -169,7 +169,7 @@ async fn come_back(fleet: Rc<Fleet>, client: u32) {
             Err(error) => fleet.note_failed_return(client, &error),
         }
     }
-    fleet.note_return(client, lost_us);
+    fleet.note_return(lost_us);
     // Not a loop: what connecting needs is not kept.
     drop(spawn_local(run_joined(Rc::clone(&fleet), client)));
 }
@@ -313,11 +313,10 @@ impl Fleet {
     }
 
     /// A client is back in its room, which it had lost at `lost_us`.
-    fn note_return(&self, client: u32, lost_us: u64) {
+    fn note_return(&self, lost_us: u64) {
         let now_us = self.now_us();
         let books = &mut self.state.borrow_mut().books;
         if !books.closed {
-            debug_assert!(!books.ids[client as usize].is_empty(), "it has an id");
             books.time(Phase::Return, lost_us, now_us);
             books.tally.returned += 1;
         }
@@ -325,20 +324,11 @@ impl Fleet {
 
     /// An attempt to come back has failed; there will be others.
     fn note_failed_return(&self, client: u32, error: &str) {
-        let now_us = self.now_us();
-        let mut state = self.state.borrow_mut();
-        let gone = state.clients[client as usize].take();
-        let books = &mut state.books;
-        if books.closed {
-            return;
+        self.strike_off(client);
+        let books = &mut self.state.borrow_mut().books;
+        if !books.closed {
+            books.error(format!("coming back: {error}"));
         }
-        let place = books.place(client, self.room(client));
-        match gone.map(|gone| gone.talk.stage) {
-            Some(Stage::Joining { .. }) => books.accounting.disconnected(now_us, client, None),
-            Some(Stage::Joined) => books.accounting.disconnected(now_us, client, Some(place)),
-            Some(Stage::Connecting | Stage::Refused(_)) | None => {}
-        }
-        books.error(format!("coming back: {error}"));
     }
 
     /// Says in which layer a client that has not joined got stuck.
@@ -363,18 +353,8 @@ impl Fleet {
 
     /// A client has not joined, and never will.
     fn fail(&self, client: u32, error: String) {
-        let now_us = self.now_us();
-        let mut state = self.state.borrow_mut();
-        let gone = state.clients[client as usize].take();
-        let books = &mut state.books;
-        match gone.map(|gone| gone.talk.stage) {
-            Some(Stage::Joining { .. }) => books.accounting.disconnected(now_us, client, None),
-            Some(Stage::Joined) => {
-                let place = books.place(client, self.room(client));
-                books.accounting.disconnected(now_us, client, Some(place));
-            }
-            Some(Stage::Connecting | Stage::Refused(_)) | None => {}
-        }
+        self.strike_off(client);
+        let books = &mut self.state.borrow_mut().books;
         books.tally.failed += 1;
         books.error(error);
         self.brief.counters.failed.count();
@@ -382,19 +362,35 @@ impl Fleet {
 
     /// A client that had joined has lost its connection, or has gone home.
     fn end(&self, client: u32, reason: &CloseReason) {
+        if self.strike_off(client) {
+            let books = &mut self.state.borrow_mut().books;
+            books.tally.lost += 1;
+            books.error(format!("connection lost: {reason}"));
+        }
+    }
+
+    /// Takes a client whose connection has ended, however far it had come, out
+    /// of the books; says whether it was in them, and they are still open.
+    fn strike_off(&self, client: u32) -> bool {
         let now_us = self.now_us();
         let mut state = self.state.borrow_mut();
-        let Some(gone) = state.clients[client as usize].take() else { return };
+        let Some(gone) = state.clients[client as usize].take() else { return false };
         let books = &mut state.books;
         if books.closed {
-            return;
+            return false;
         }
+        let Talk { stage, awaited } = gone.talk;
         // What is on its way is neither lost nor delivered.
-        books.unanswered -= gone.talk.awaited.len() as u64;
-        books.messages.cut_off += gone.talk.awaited.len() as u64;
-        let place = books.place(client, self.room(client));
-        books.accounting.disconnected(now_us, client, Some(place));
-        books.tally.lost += 1;
-        books.error(format!("connection lost: {reason}"));
+        books.unanswered -= awaited.len() as u64;
+        books.messages.cut_off += awaited.len() as u64;
+        match stage {
+            Stage::Joining { .. } => books.accounting.disconnected(now_us, client, None),
+            Stage::Joined => {
+                let place = books.place(client, self.room(client));
+                books.accounting.disconnected(now_us, client, Some(place));
+            }
+            Stage::Connecting | Stage::Refused(_) => {}
+        }
+        true
     }
 }
