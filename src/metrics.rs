@@ -39,8 +39,12 @@ pub struct Queued {
     pub packets_max: usize,
 }
 
-/// One value of a metric: the labels besides the shard's, and the number.
-type Value<'a> = (&'a str, u64);
+/// One value of a metric: a label besides the shard's, if there is one, and the number.
+type Value = (Option<(&'static str, &'static str)>, u64);
+
+fn with(label: &'static str, value: &'static str, number: u64) -> Value {
+    (Some((label, value)), number)
+}
 
 /// Spells what shards have counted, in Prometheus' text format (version 0.0.4).
 ///
@@ -62,8 +66,8 @@ impl Text<'_> {
         self.metric("connections", "gauge", "Open sessions, by transport.", |shard| {
             let websocket = shard.census.connections.saturating_sub(shard.polling);
             vec![
-                ("transport=\"polling\"", shard.polling as u64),
-                ("transport=\"websocket\"", websocket as u64),
+                with("transport", "polling", shard.polling as u64),
+                with("transport", "websocket", websocket as u64),
             ]
         })?;
         self.gauge("sockets", "Sockets in all namespaces.", |shard| shard.census.sockets)?;
@@ -101,8 +105,8 @@ impl Text<'_> {
             "Sessions that began, by the transport they began with.",
             |Snapshot { counters, .. }| {
                 vec![
-                    ("transport=\"polling\"", counters.opened_polling),
-                    ("transport=\"websocket\"", counters.opened_websocket),
+                    with("transport", "polling", counters.opened_polling),
+                    with("transport", "websocket", counters.opened_websocket),
                 ]
             },
         )?;
@@ -130,24 +134,20 @@ impl Text<'_> {
     }
 
     fn closes(&mut self) -> fmt::Result {
-        self.head("connections_closed_total", "counter", "Sessions that ended, by reason.")?;
-        for shard in self.shards {
-            for (reason, count) in shard.counters.closed.iter() {
-                let (shard, reason) = (shard.shard.0, reason.name());
-                let labels = format!("shard=\"{shard}\",reason=\"{reason}\"");
-                writeln!(self.out, "parlor_connections_closed_total{{{labels}}} {count}")?;
-            }
-        }
-        Ok(())
+        let help = "Sessions that ended, by reason.";
+        self.metric("connections_closed_total", "counter", help, |Snapshot { counters, .. }| {
+            let closed = counters.closed.iter();
+            closed.map(|(reason, count)| with("reason", reason.name(), count)).collect()
+        })
     }
 
     fn drops(&mut self) -> fmt::Result {
         let help = "Events that a connection did not get, by why.";
         self.metric("dropped_total", "counter", help, |Snapshot { counters, .. }| {
             vec![
-                ("reason=\"drop_newest\"", counters.dropped.newest),
-                ("reason=\"drop_oldest\"", counters.dropped.oldest),
-                ("reason=\"volatile\"", counters.dropped.volatile),
+                with("reason", "drop_newest", counters.dropped.newest),
+                with("reason", "drop_oldest", counters.dropped.oldest),
+                with("reason", "volatile", counters.dropped.volatile),
             ]
         })
     }
@@ -156,9 +156,9 @@ impl Text<'_> {
         let help = "Connections that were not let in, by why.";
         self.metric("turned_away_total", "counter", help, |Snapshot { counters, .. }| {
             vec![
-                ("reason=\"full\"", counters.turned_away_full),
-                ("reason=\"address_too_fast\"", counters.turned_away_too_fast),
-                ("reason=\"address_too_many\"", counters.turned_away_too_many),
+                with("reason", "full", counters.turned_away_full),
+                with("reason", "address_too_fast", counters.turned_away_too_fast),
+                with("reason", "address_too_many", counters.turned_away_too_many),
             ]
         })
     }
@@ -174,30 +174,32 @@ impl Text<'_> {
         writeln!(self.out, "# HELP parlor_{name} {help}\n# TYPE parlor_{name} {kind}")
     }
 
-    fn metric<'a>(
+    fn metric(
         &mut self,
         name: &str,
         kind: &str,
         help: &str,
-        values: impl Fn(&Snapshot) -> Vec<Value<'a>>,
+        values: impl Fn(&Snapshot) -> Vec<Value>,
     ) -> fmt::Result {
         self.head(name, kind, help)?;
         for shard in self.shards {
-            for (labels, value) in values(shard) {
-                let comma = if labels.is_empty() { "" } else { "," };
-                let shard = shard.shard.0;
-                writeln!(self.out, "parlor_{name}{{shard=\"{shard}\"{comma}{labels}}} {value}")?;
+            for (label, number) in values(shard) {
+                write!(self.out, "parlor_{name}{{shard=\"{}\"", shard.shard.0)?;
+                if let Some((label, value)) = label {
+                    write!(self.out, ",{label}=\"{value}\"")?;
+                }
+                writeln!(self.out, "}} {number}")?;
             }
         }
         Ok(())
     }
 
     fn gauge(&mut self, name: &str, help: &str, get: fn(&Snapshot) -> usize) -> fmt::Result {
-        self.metric(name, "gauge", help, |shard| vec![("", get(shard) as u64)])
+        self.metric(name, "gauge", help, |shard| vec![(None, get(shard) as u64)])
     }
 
     fn counter(&mut self, name: &str, help: &str, get: fn(&Counters) -> u64) -> fmt::Result {
-        self.metric(name, "counter", help, |shard| vec![("", get(&shard.counters))])
+        self.metric(name, "counter", help, |shard| vec![(None, get(&shard.counters))])
     }
 
     fn histogram(

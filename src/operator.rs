@@ -85,9 +85,9 @@ pub(crate) async fn health(
 ) -> Option<Response<Full<Bytes>>> {
     Some(match request.uri().path() {
         "/healthz" => {
-            let (answered, of) = observer.look().await.answered();
-            let status =
-                if answered == of { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            let seen = observer.look().await;
+            let ((answered, of), is_alive) = (seen.answered(), seen.is_alive());
+            let status = if is_alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             text(status, PLAIN, format!("{answered} of {of} shards answer\n"))
         }
         "/readyz" => {
