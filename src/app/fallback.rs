@@ -12,7 +12,6 @@
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -22,6 +21,11 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::{Request, Response, StatusCode};
 use tower_service::Service;
+
+use super::unpanicked::unpanicked;
+
+/// What the log says then.
+const PANICKED: &str = "the fallback service panicked";
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -46,7 +50,10 @@ impl Fallback {
     /// Answers a request; with a status of 500 if the service fails or panics.
     pub(crate) async fn call(&self, request: Request<Incoming>) -> Response<FallbackBody> {
         let mut answer = (self.0)(request);
-        poll_fn(|cx| unpanicked(|| answer.as_mut().poll(cx)).unwrap_or(Poll::Ready(failed()))).await
+        poll_fn(|cx| {
+            unpanicked(PANICKED, || answer.as_mut().poll(cx)).unwrap_or(Poll::Ready(failed()))
+        })
+        .await
     }
 }
 
@@ -77,15 +84,6 @@ fn failed() -> Response<FallbackBody> {
     response
 }
 
-/// None if it panics; that is logged. What panicked is not used again.
-fn unpanicked<T>(run: impl FnOnce() -> T) -> Option<T> {
-    let result = catch_unwind(AssertUnwindSafe(run));
-    if result.is_err() {
-        tracing::error!("the fallback service panicked");
-    }
-    result.ok()
-}
-
 /// A body whose panics break off its answer.
 struct Guarded<B>(Pin<Box<B>>);
 
@@ -97,7 +95,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>>> Body for Guarded<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match unpanicked(|| self.0.as_mut().poll_frame(cx)) {
+        match unpanicked(PANICKED, || self.0.as_mut().poll_frame(cx)) {
             Some(polled) => polled.map(|frame| frame.map(|frame| frame.map_err(Into::into))),
             None => Poll::Ready(Some(Err("the body panicked".into()))),
         }

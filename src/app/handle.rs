@@ -13,7 +13,6 @@
 //! * Once the server has ended, every call says so, also one that waits.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,6 +24,7 @@ use tokio::task::JoinSet;
 
 use super::args::{ToArgs, event_json};
 use super::emit::{Emitter, Unanswered};
+use super::unpanicked::unpanicked;
 use crate::hub::Found;
 use crate::room::Sid;
 use crate::shard::Core;
@@ -312,7 +312,9 @@ pub(crate) async fn run_calls(core: Rc<Core>, mut calls: Calls) {
             Some(_) = answers.join_next() => {}
             job = calls.0.recv(), if answers.len() < HANDLE_ANSWERS_MAX => match job {
                 Some(job) => {
-                    if let Some(wait) = unpanicked(|| job(&core)) {
+                    // The application's listeners hear what is emitted, and may panic.
+                    let what = "a listener panicked at what a handle emitted";
+                    if let Some(wait) = unpanicked(what, || job(&core)).flatten() {
                         answers.spawn_local(wait);
                     }
                 }
@@ -321,14 +323,6 @@ pub(crate) async fn run_calls(core: Rc<Core>, mut calls: Calls) {
         }
     }
     while answers.join_next().await.is_some() {}
-}
-
-/// The application's listeners hear what is emitted, and may panic.
-fn unpanicked(job: impl FnOnce() -> Option<Wait>) -> Option<Wait> {
-    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|_| {
-        tracing::error!("a listener panicked at what a handle emitted");
-        None
-    })
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ mod observer;
 mod outgoing;
 mod raw;
 mod socket;
+mod unpanicked;
 
 pub use ack::{Ack, refusal};
 pub use args::{FromArgs, Raw, ToArgs};
