@@ -65,6 +65,18 @@ macro_rules! plain {
 
 plain!(&str, String, &String, Value, &Value, bool, i32, i64, u32, u64, usize, f64);
 
+/// Sent on as they came, without the event's name.
+impl ToArgs for Raw {
+    fn write(&self, json: &mut String) {
+        let arguments: Vec<&str> = self.arguments().collect();
+        json.push_str(&arguments.join(","));
+    }
+
+    fn attachments(&self) -> &[Bytes] {
+        self.0.attachments()
+    }
+}
+
 impl ToArgs for () {
     fn write(&self, _: &mut String) {}
 }

@@ -10,9 +10,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::{Parser, ValueEnum};
-use parlor::app::ToArgs;
 use parlor::{Ack, Admission, Config, Io, Raw, RawConnection, RawMessage, Socket, net, serve};
 use serde_json::json;
 
@@ -107,24 +105,10 @@ fn socketio(io: &mut Io) {
             socket.emit("auth", auth);
         });
         namespace.on("message", async |socket: Socket, raw: Raw| {
-            socket.emit("message-back", Same(raw));
+            socket.emit("message-back", raw);
         });
         namespace.on("message-with-ack", async |_: Socket, raw: Raw, ack: Ack| {
-            ack.send(Same(raw));
+            ack.send(raw);
         });
-    }
-}
-
-/// The arguments of an event, to be sent back.
-struct Same(Raw);
-
-impl ToArgs for Same {
-    fn write(&self, json: &mut String) {
-        let arguments: Vec<&str> = self.0.arguments().collect();
-        json.push_str(&arguments.join(","));
-    }
-
-    fn attachments(&self) -> &[Bytes] {
-        self.0.0.attachments()
     }
 }

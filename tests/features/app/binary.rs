@@ -4,17 +4,15 @@ use parlor::app::ToArgs;
 use parlor::socketio::Args;
 use parlor::{Ack, Namespace, Raw, Socket};
 
-use super::Same;
-
 pub(super) fn attachments(here: &mut Namespace) {
-    here.on("echo", async |_: Socket, raw: Raw, ack: Ack| ack.send(Same(raw)));
-    here.on("back", async |socket: Socket, raw: Raw| socket.emit("binary", Same(raw)));
+    here.on("echo", async |_: Socket, raw: Raw, ack: Ack| ack.send(raw));
+    here.on("back", async |socket: Socket, raw: Raw| socket.emit("binary", raw));
     here.on("share", async |socket: Socket, raw: Raw, ack: Ack| {
-        socket.broadcast().emit("binary", Same(raw));
+        socket.broadcast().emit("binary", raw);
         ack.send(());
     });
     here.on("ask-me", async |socket: Socket, raw: Raw, ack: Ack| {
-        match socket.emit_with_ack("question", Same(raw)).await {
+        match socket.emit_with_ack("question", raw).await {
             Ok(answer) => ack.send(Answer(answer)),
             Err(error) => ack.refuse(&error.to_string()),
         }

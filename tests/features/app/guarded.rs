@@ -37,5 +37,5 @@ pub(super) fn filters(here: &mut Namespace) {
         let is_rude = raw.arguments().any(|argument| argument.contains("damn"));
         if is_rude { Err(Refusal::new("too rude")) } else { Ok(()) }
     });
-    here.on("mutter", async |socket: Socket, raw: Raw| socket.emit("muttered", super::Same(raw)));
+    here.on("mutter", async |socket: Socket, raw: Raw| socket.emit("muttered", raw));
 }

@@ -13,9 +13,8 @@ mod words;
 
 use std::sync::mpsc::SyncSender;
 
-use bytes::Bytes;
-use parlor::app::{Handle, ToArgs};
-use parlor::{Io, Raw};
+use parlor::Io;
+use parlor::app::Handle;
 
 /// The application; its sockets say farewell to `farewell`, and each shard gives
 /// a handle to `handles`.
@@ -45,19 +44,5 @@ pub(crate) fn app(
         words::everywhere(ending);
         ending::farewells(ending, farewell.clone());
         handles.send(io.handle()).expect("the test waits for it");
-    }
-}
-
-/// The arguments of an event, to be sent on as they came.
-struct Same(Raw);
-
-impl ToArgs for Same {
-    fn write(&self, json: &mut String) {
-        let arguments: Vec<&str> = self.0.arguments().collect();
-        json.push_str(&arguments.join(","));
-    }
-
-    fn attachments(&self) -> &[Bytes] {
-        self.0.0.attachments()
     }
 }
