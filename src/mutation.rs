@@ -5,6 +5,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+/// At least so many cases of each property, or as many as `PROPTEST_CASES` asks for.
+pub(crate) fn cases_min(least: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases.max(least), ..config }
+}
+
 /// One damage to some bytes.
 #[derive(Clone, Debug)]
 pub(crate) enum Mutation {

@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::mutation::cases_min;
 use crate::socketio::Kind;
 
 fn now() -> Instant {
@@ -505,7 +506,7 @@ fn input() -> impl Strategy<Value = Input> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(cases_min(2_000))]
 
     /// Whatever peers send, nothing panics, and once they have gone nothing is left.
     #[test]

@@ -187,7 +187,7 @@ def a_broadcast_is_answered_by_all_or_by_those_in_time():
     is_equal((sorted(answers), missing), ([["who?", 0], ["who?", 1], ["who?", 2]], 0))
     late = threading.Event()
     members[1].answers["question"] = lambda question: late.wait(PATIENCE_S)
-    answers, missing = asker.call("ask-all", {"to": [place], "timeout_ms": 300}, "who?")
+    answers, missing = asker.call("ask-all", {"to": [place], "timeout_ms": 1000}, "who?")
     late.set()
     is_equal((sorted(answers), missing), ([["who?", 0], ["who?", 2]], 1))
 

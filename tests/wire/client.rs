@@ -180,6 +180,13 @@ impl Wire {
         self.everything_until(|_| false)
     }
 
+    /// Reads until the stream ends, whatever comes.
+    pub(crate) fn ends(&mut self) {
+        while self.read_more() {
+            self.unread.clear();
+        }
+    }
+
     /// Reads until `enough` has come or the stream ends, and returns whatever came.
     pub(crate) fn everything_until(&mut self, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         while !enough(&self.unread) && self.read_more() {}

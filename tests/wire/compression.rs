@@ -46,7 +46,8 @@ fn inflated(wire: &mut Wire, opcode: u8) -> Vec<u8> {
     inflate(&payload, 1 << 20).expect("it is compressed well")
 }
 
-fn deflated(text: &[u8]) -> Vec<u8> {
+/// A message as it travels compressed.
+pub(crate) fn deflated(text: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(text).expect("memory takes everything");
     encoder.flush().expect("memory takes everything");

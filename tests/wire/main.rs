@@ -11,6 +11,7 @@
 //! 5 and 4.
 
 mod application;
+mod attacker;
 mod client;
 mod compression;
 mod eio3;

@@ -13,7 +13,7 @@ use crate::process::{PATIENCE, address};
 use crate::server::Server;
 
 /// The parlor program with so many shards, and where it tells how it is.
-fn observed(shards: &str, options: &[&str]) -> (Server, SocketAddr) {
+pub(crate) fn observed(shards: &str, options: &[&str]) -> (Server, SocketAddr) {
     let flags = ["--metrics-address", "127.0.0.1:0", "--shards", shards];
     let mut server = Server::start(&[&flags[..], options].concat());
     let line = server.process.line();
@@ -29,10 +29,10 @@ fn observed(shards: &str, options: &[&str]) -> (Server, SocketAddr) {
 }
 
 /// All of its metrics as they are now.
-struct Metrics(String);
+pub(crate) struct Metrics(String);
 
 impl Metrics {
-    fn of(operator: SocketAddr) -> Self {
+    pub(crate) fn of(operator: SocketAddr) -> Self {
         let response = request(operator, "GET", "/metrics", "", b"");
         assert_eq!(response.status, 200);
         let kind = "text/plain; version=0.0.4; charset=utf-8";
@@ -41,7 +41,7 @@ impl Metrics {
     }
 
     /// The sum over all shards of what has this name and these labels besides.
-    fn sum(&self, name: &str, labels: &str) -> f64 {
+    pub(crate) fn sum(&self, name: &str, labels: &str) -> f64 {
         let values = self.0.lines().filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             let (found, rest) = series.split_once('{')?;

@@ -9,6 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::hub::*;
+use crate::mutation::cases_min;
 
 const CLIENTS: usize = 3;
 const ROOMS: [&str; 2] = ["a", "b"];
@@ -388,7 +389,7 @@ fn run(shards: u8, recovery: Recovery, deeds: &[Deed]) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
+    #![proptest_config(cases_min(CASES))]
 
     /// With room for everything, every return is a recovery, and exact.
     #[test]

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::mutation::{mutate_text, mutations};
+use crate::mutation::{cases_min, mutate_text, mutations};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(cases_min(4096))]
 
     #[test]
     fn scanner_agrees_with_serde_json(json in json(), damage in mutations()) {

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::mutation::{mutate, mutations};
+use crate::mutation::{cases_min, mutate, mutations};
 use crate::socketio::{
     DecodeError, Decoder, ID_MAX, Incoming, Kind, Limits, RESERVED_EVENTS, encode_head, json,
 };
@@ -37,7 +37,7 @@ struct Packet {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2048))]
+    #![proptest_config(cases_min(2048))]
 
     /// A packet is the same one for a peer of either kind.
     #[test]

@@ -100,7 +100,7 @@ export async function a_broadcast_is_answered_by_all_or_by_those_in_time(world) 
   assert.deepEqual(answers.sort(), [["who?", 1], ["who?", 2], ["who?", 3]]);
   assert.equal(missing, 0);
   answerers[1].socket.off("question");
-  const [some, one] = await asker.ask("ask-all", { to: [room], timeout_ms: 300 }, "who?");
+  const [some, one] = await asker.ask("ask-all", { to: [room], timeout_ms: 1000 }, "who?");
   assert.deepEqual([some.sort(), one], [[["who?", 1], ["who?", 3]], 1]);
 }
 

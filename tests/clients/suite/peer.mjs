@@ -6,7 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Manager } from "socket.io-client";
 import { Manager as OldManager } from "socket.io-client-2";
 
-const PATIENCE_MS = 5000;
+// Far more than anything takes, also where the machine is busy with something else.
+const PATIENCE_MS = 30_000;
 
 /** Resolves like `promise`, or fails naming `what` when patience is at its end. */
 export async function soon(promise, what) {

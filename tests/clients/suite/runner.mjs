@@ -2,7 +2,7 @@
 
 import { IS_OLD } from "./peer.mjs";
 
-const CHECK_MS_MAX = 20_000;
+const CHECK_MS_MAX = 60_000;
 const FAILURES_MAX = 3;
 
 /**
