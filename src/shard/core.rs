@@ -14,6 +14,7 @@ use std::time::Instant;
 use self::seen::Seen;
 pub use self::seen::{Client, Sightings};
 use super::exchange::{Content, Envelope, Inbox, Links, Permit};
+use super::mailbox::{Mailbox, Spares};
 use super::tickets::{Tickets, Waiting};
 use super::{Attached, Exchange, Handshake, Ids, Outbox, Parcel};
 use crate::hub::{
@@ -66,6 +67,8 @@ struct State {
     tickets: Tickets,
     /// By [`ConnId::index`].
     slots: Vec<Slot>,
+    /// For their mailboxes.
+    spares: Spares<Notification>,
     /// The deadline for which the timer is set.
     armed: Option<Instant>,
     /// On whose budget the event in progress is; nobody else's if it is of this shard.
@@ -91,7 +94,7 @@ struct State {
 struct Slot {
     generation: u32,
     waker: Option<Waker>,
-    inbox: VecDeque<Notification>,
+    mailbox: Mailbox<Notification>,
     closing: Option<Closing>,
     /// How the connection began, if that is kept.
     handshake: Option<Handshake>,
@@ -125,6 +128,7 @@ impl Core {
             outbox: Outbox::default(),
             tickets: Tickets::default(),
             slots: Vec::new(),
+            spares: Spares::default(),
             armed: None,
             cause: None,
             tick_causes: Vec::new(),
@@ -399,7 +403,9 @@ impl Core {
 
     /// The next thing that the application is to hear from this connection.
     pub fn next_notification(&self, conn: ConnId) -> Option<Notification> {
-        self.state.borrow_mut().slot(conn)?.inbox.pop_front()
+        let mut state = self.state.borrow_mut();
+        let State { slots, spares, .. } = &mut *state;
+        slot(slots, conn)?.mailbox.take(spares)
     }
 
     /// How the connection began, if that is kept.
@@ -520,7 +526,7 @@ impl Core {
 
 impl State {
     fn slot(&mut self, conn: ConnId) -> Option<&mut Slot> {
-        self.slots.get_mut(conn.index as usize).filter(|slot| slot.generation == conn.generation)
+        slot(&mut self.slots, conn)
     }
 
     fn push(&mut self, frame: &[u8], conn: ConnId) {
@@ -528,6 +534,11 @@ impl State {
             self.outbox.push(frame, &[conn], Loss::Never);
         }
     }
+}
+
+/// The slot of a connection, unless another one has it now.
+fn slot(slots: &mut [Slot], conn: ConnId) -> Option<&mut Slot> {
+    slots.get_mut(conn.index as usize).filter(|slot| slot.generation == conn.generation)
 }
 
 impl fmt::Debug for Core {

@@ -17,6 +17,7 @@ mod core;
 mod exchange;
 mod handshake;
 mod ids;
+mod mailbox;
 mod outbox;
 mod seats;
 mod tickets;

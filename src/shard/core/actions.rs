@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use super::{Closing, Content, Links, State, Witness};
+use super::{Closing, Content, Links, State, Witness, slot};
 use crate::hub::{Action, ConnId, Loss};
 use crate::websocket;
 
@@ -24,8 +24,8 @@ impl State {
                     links.send(to, Content::Message(message), permit);
                 }
                 Action::Notify(conn, notification) => {
-                    if let Some(slot) = self.slot(conn) {
-                        slot.inbox.push_back(notification);
+                    if let Some(slot) = slot(&mut self.slots, conn) {
+                        slot.mailbox.put(notification, &mut self.spares);
                         slot.waker.iter().for_each(Waker::wake_by_ref);
                     }
                 }
