@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use parlor::admin::Admin;
 use parlor::tls::{Identity, TlsListener};
-use parlor::{Io, Observer, chat, net, serve, serve_with};
+use parlor::{Config, Io, Observer, chat, net, serve, serve_with};
 use rand_core::{Rng, SeedableRng};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{self, SignalKind, signal};
@@ -39,7 +39,9 @@ pub(crate) async fn run(
     let listeners = net::listen_shards(listen, options.shards(), options.share_address)
         .map_err(|error| format!("can not listen on {listen}: {error}"))?;
     let address = address(listeners[0].local_addr())?;
-    let config = options.config();
+    // Of all that is served here, only the Admin UI shows how clients' connections began.
+    let keep_handshake = options.admin().is_some();
+    let config = Config { keep_handshake, ..options.config() };
     let server = format!("{:016x}", rand_chacha::ChaCha12Rng::from_seed(config.seed).next_u64());
     let observer = Observer::new(usize::from(options.shards()));
     let operators = watch_over(options.metrics, &observer).await?;

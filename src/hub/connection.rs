@@ -143,7 +143,11 @@ impl Connection {
 
     pub(super) fn set(&mut self, namespace: NamespaceId, membership: Option<Membership>) {
         self.memberships.retain(|entry| entry.0 != namespace);
-        self.memberships.extend(membership.map(|membership| (namespace, membership)));
+        if let Some(membership) = membership {
+            // Nearly all connections are in one namespace, or in few.
+            self.memberships.reserve_exact(1);
+            self.memberships.push((namespace, membership));
+        }
     }
 
     /// When something of this connection is due.
