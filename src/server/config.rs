@@ -22,9 +22,10 @@ pub struct Config {
     pub events_waiting_max: usize,
     /// How long a closing connection may take to accept what is pending.
     pub close_timeout: Duration,
-    /// Over how long the sessions of a server that is to end are told to go, one
-    /// by one, so that they do not all come back to another at the same moment;
-    /// zero: at once.
+    /// Within how long the sessions of a server that is to end are to be connected
+    /// elsewhere. They are told to go one by one, so that they do not all come back
+    /// at the same moment, the last one 1.5 s before the end (at half of a window
+    /// shorter than 3 s): so long a stock client takes at most. Zero: all at once.
     pub drain_window: Duration,
     /// Whether clients of Socket.IO 2 (Engine.IO protocol v3) are served too.
     pub allow_eio3: bool,

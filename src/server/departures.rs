@@ -21,6 +21,15 @@ use crate::hub::ConnId;
 /// thousand sessions are no hundred thousand timers.
 const STEP: Duration = Duration::from_millis(5);
 
+/// How long stock clients take at most to come back: their first pause, with its jitter.
+const COMING_BACK: Duration = Duration::from_millis(1500);
+
+/// In which part of the drain's window all are told, so that within the window
+/// the last is connected elsewhere; if the window is too short for that, its half.
+pub(super) fn telling(window: Duration) -> Duration {
+    window - COMING_BACK.min(window / 2)
+}
+
 /// The sessions that are to go, and when.
 #[derive(Debug)]
 pub(super) struct Departures {
@@ -31,7 +40,7 @@ pub(super) struct Departures {
 }
 
 impl Departures {
-    /// All of `sessions` are to go within `window`, which begins at `begin`.
+    /// All of `sessions` are to be told within `window`, which begins at `begin`.
     pub(super) fn new(sessions: Vec<ConnId>, begin: Instant, window: Duration) -> Self {
         Self { sessions, told: 0, begin, window }
     }
@@ -105,6 +114,14 @@ mod tests {
             assert!((9_940..=10_060).contains(&count), "{count} in second {second}");
         }
         assert!(told.iter().all(|(at, _)| *at < window + STEP));
+    }
+
+    #[test]
+    fn the_last_has_the_time_to_come_back_within_the_window() {
+        let ms = Duration::from_millis;
+        for (window, told) in [(5000, 3500), (3000, 1500), (2000, 1000), (0, 0)] {
+            assert_eq!(telling(ms(window)), ms(told));
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //!  shutdown   listener closed, new sessions refused (503)
 //!     |
 //!  window     one session after the other: handlers finish, what is pending
-//!     |       is written, WebSocket closed (1001) or poll answered with `1`
+//!     |       is written, WebSocket closed (1001) or poll answered with `1`;
+//!     |       all but its last 1.5 s, in which the last come back elsewhere
 //!     |
 //!  all told   until they have gone; other shards may need this one longer
 //!     |
@@ -25,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connection::run_polling_session;
-use super::departures::Departures;
+use super::departures::{Departures, telling};
 use super::shard::{Newborn, Shard};
 use crate::net::Stream;
 
@@ -118,12 +119,12 @@ pub(super) async fn drain<S: Stream>(shard: &Rc<Shard<S>>, tasks: &mut Tasks) {
     let _ = tokio::time::timeout_at(end, poll_fn(|cx| tasks.poll(shard, cx))).await;
 }
 
-/// Tells everybody, one after the other, spread evenly over the window.
+/// Tells everybody, one after the other, spread evenly over the first part of the window.
 async fn tell_to_go<S: Stream>(shard: &Rc<Shard<S>>, tasks: &mut Tasks) {
     let sessions = shard.core.read(|hub| hub.connections());
     tracing::info!(shard = shard.core.place().shard.0, sessions = sessions.len(), "draining");
     let begin = Instant::now().into_std();
-    let mut departures = Departures::new(sessions, begin, shard.config.drain_window);
+    let mut departures = Departures::new(sessions, begin, telling(shard.config.drain_window));
     while let Some(deadline) = departures.deadline() {
         let mut timer = pin!(tokio::time::sleep_until(Instant::from_std(deadline)));
         let all_gone = |cx: &mut Context<'_>| match timer.as_mut().poll(cx) {

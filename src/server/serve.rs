@@ -29,7 +29,7 @@ pub enum ServeError {
 /// The listeners are closed first, so that another server that shares their
 /// address gets who comes; who asks for a new session on a connection that is
 /// open already is refused with 503. Then the sessions are told to go, one by
-/// one over [`Config::drain_window`], and served as before until it is their
+/// one within [`Config::drain_window`], and served as before until it is their
 /// turn. On its turn a session handles what has arrived, lets its handlers end
 /// (for half of [`Config::close_timeout`] at most), and closes behind all that
 /// is pending: so what was acked is done, and what was broadcast before has

@@ -118,7 +118,7 @@ fn drain() -> Group {
         "How the server ends when a signal says so; a second signal ends it at once.",
         vec![setting(
             "window",
-            "Over how long the clients are told to go, one by one; 0s: all at once.",
+            "Within how long all clients, told to go one by one, are back elsewhere; 0s: all at once.",
             time(Duration::ZERO..=*TIMES.end()),
             |to| &mut to.engine.drain_window,
         )],

@@ -53,7 +53,7 @@ fn harms_nobody(shards: &str) {
     let connections = from_env("RANDOM_CONNECTIONS", CONNECTIONS);
     let seed = from_env("RANDOM_SEED", 1);
     let (mut server, operator) = observed(shards, &OPTIONS);
-    let (done, until) = mpsc::channel::<()>();
+    let (done, until) = mpsc::sync_channel::<()>(1);
     let witness = Wire::chat(server.address);
     let witness = thread::spawn(move || is_served(witness, &until));
     attack(server.address, seed, connections / 5);

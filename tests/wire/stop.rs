@@ -75,8 +75,9 @@ fn join(wire: &mut Wire, room: &str) {
 #[test]
 fn clients_are_told_to_go_one_by_one_and_the_others_are_served() {
     const CLIENTS: u32 = 5;
-    const WINDOW: Duration = Duration::from_millis(2500);
-    let mut server = Server::start(&[&ONE_SHARD[..], &["--drain-window", "2500ms"]].concat());
+    // All are told in the first 3.5 of five seconds.
+    const WINDOW: Duration = Duration::from_millis(3500);
+    let mut server = Server::start(&[&ONE_SHARD[..], &["--drain-window", "5s"]].concat());
     let mut clients: Vec<Wire> = (0..CLIENTS).map(|_| Wire::chat(server.address)).collect();
     clients.iter_mut().for_each(|client| join(client, "room"));
     let signalled = now();
@@ -188,7 +189,7 @@ fn kept_alive(server: &Server) -> Wire {
 
 #[test]
 fn polls_are_served_until_their_turn_and_new_sessions_are_refused() {
-    let mut server = Server::start(&[&ONE_SHARD[..], &["--drain-window", "3s"]].concat());
+    let mut server = Server::start(&[&ONE_SHARD[..], &["--drain-window", "4500ms"]].concat());
     let mut first = Wire::chat(server.address);
     let mut connections: Vec<Wire> = (0..4).map(|_| kept_alive(&server)).collect();
     let poller = Poller::begin(server.address);
@@ -265,7 +266,7 @@ fn what_was_done_is_answered_before_the_close_also_when_another_shard_did_it() {
 
 #[test]
 fn a_shard_without_clients_serves_the_others_to_the_end() {
-    let mut server = Server::start(&["--shards", "2", "--drain-window", "1500ms"]);
+    let mut server = Server::start(&["--shards", "2", "--drain-window", "3s"]);
     // The order of `/` is kept by the first shard: all clients on the other one.
     let mut clients: Vec<Wire> = (0..2).map(|_| on_the_second_shard(server.address)).collect();
     for client in &mut clients {
