@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::seats::Seats;
-
+use super::tally::Tally;
 use crate::hub::Place;
 use crate::hub::exchange::{Message, Request};
 use crate::room::ShardId;
@@ -82,7 +81,7 @@ pub(super) enum Content {
 
 /// What a shard has under way.
 struct Budget {
-    used: AtomicUsize,
+    used: Tally,
     own_inbox: UnboundedSender<Envelope>,
     shard: ShardId,
 }
@@ -107,7 +106,7 @@ pub fn mesh(shards: u8) -> Vec<Exchange> {
     let end = |(shard, receiver): (u8, _)| {
         let shard = ShardId(shard);
         let own_inbox = senders[usize::from(shard.0)].clone();
-        let budget = Arc::new(Budget { used: AtomicUsize::new(0), own_inbox, shard });
+        let budget = Arc::new(Budget { used: Tally::default(), own_inbox, shard });
         let (place, seats) = (Place { shard, shards, secret: 0 }, Arc::clone(&seats));
         let links = Links { place, peers: senders.clone(), budget, seats };
         Exchange { links, inbox: Inbox { receiver, delays: None } }
@@ -138,7 +137,7 @@ impl Exchange {
 impl Links {
     /// Whether the shard has more under way than it may: it stops reading from its sockets.
     pub(super) fn is_over_budget(&self) -> bool {
-        self.budget.used.load(Ordering::Relaxed) >= BUDGET
+        self.budget.used.has_reached(BUDGET)
     }
 
     /// A part of this shard's budget for a message that nobody else has caused.
@@ -149,7 +148,7 @@ impl Links {
     /// A part of this shard's budget for something that holds so many bytes.
     pub(super) fn permit_for(&self, bytes: usize) -> Arc<Permit> {
         let units = 1 + bytes / UNIT_BYTES;
-        self.budget.used.fetch_add(units, Ordering::Relaxed);
+        self.budget.used.take(units);
         Arc::new(Permit { units, budget: Arc::clone(&self.budget), _with: Vec::new() })
     }
 
@@ -190,8 +189,7 @@ impl Inbox {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let before = self.budget.used.fetch_sub(self.units, Ordering::Relaxed);
-        if before >= BUDGET && before - self.units < BUDGET {
+        if self.budget.used.give_back(self.units, BUDGET) {
             let (from, content) = (self.budget.shard, Content::Resume);
             // The shard may have ended.
             let _ = self.budget.own_inbox.send(Envelope { from, content, permit: None });

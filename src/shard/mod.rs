@@ -20,6 +20,7 @@ mod ids;
 mod mailbox;
 mod outbox;
 mod seats;
+mod tally;
 mod tickets;
 
 pub use self::core::{Client, Closing, Core, Now, Sightings, Witness};

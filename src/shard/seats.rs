@@ -5,26 +5,26 @@
 
 use std::fmt;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Core;
+use super::tally::Tally;
 use crate::hub::{Address, TurnedAway};
 
 /// How many connections the shards of a server have together.
 #[derive(Debug, Default)]
 pub(super) struct Seats {
-    taken: AtomicUsize,
+    taken: Tally,
 }
 
 impl Seats {
     /// Takes one of `max`, if there is one left; 0 is no limit.
     pub(super) fn take(&self, max: usize) -> bool {
-        let next = |taken| (max == 0 || taken < max).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+        self.taken.take_one_of(max)
     }
 
     pub(super) fn give_back(&self) {
-        self.taken.fetch_sub(1, Ordering::Relaxed);
+        // Nobody waits for a seat.
+        self.taken.give_back(1, usize::MAX);
     }
 }
 
