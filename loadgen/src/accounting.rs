@@ -329,6 +329,15 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_waited_for_who_had_gone_before() {
+        let mut story = Story::with(&[(0, HERE), (1, HERE)]);
+        story.goes(1, HERE);
+        story.says(0, HERE);
+        assert!(story.books.is_settled());
+        assert_eq!(story.ends(), (0, 0));
+    }
+
+    #[test]
     fn what_comes_again_behind_a_reconnection_came_twice() {
         let mut story = Story::with(&[(0, HERE), (1, HERE), (2, HERE)]);
         story.says(0, HERE);
