@@ -232,7 +232,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::hub::Reason;
+    use crate::hub::{Closes, Drops, Reason};
 
     fn two_shards() -> [Snapshot; 2] {
         let mut counters = Counters { opened_polling: 3, deliveries: 70, ..Counters::default() };
@@ -273,6 +273,62 @@ mod tests {
         ] {
             assert!(text.lines().any(|said| said == line), "{line} is not in\n{text}");
         }
+    }
+
+    /// Of each counter a number of its own: none is told by another's name.
+    #[test]
+    fn each_counter_is_told_by_its_own_name() {
+        let mut dropped = Drops::default();
+        dropped += Drops { newest: 17, oldest: 18, volatile: 19 };
+        let counters = Counters {
+            opened_websocket: 1,
+            opened_polling: 2,
+            upgraded: 3,
+            closed: Closes::default(),
+            events_in: 4,
+            events_out: 5,
+            deliveries: 6,
+            bytes_in: 7,
+            bytes_out: 8,
+            panics: 9,
+            handler_time: Histogram::default(),
+            tick_length: Histogram::default(),
+            dropped,
+            events_refused: 10,
+            // Told as the reasons of closes.
+            event_floods: 98,
+            slow_readers: 99,
+            pauses: 11,
+            turned_away_full: 12,
+            turned_away_too_fast: 13,
+            turned_away_too_many: 14,
+            accepts_failed: 15,
+        };
+        let [first, _] = two_shards();
+        let text = to_prometheus(&[Snapshot { counters, ..first }]);
+        let expected = [
+            "connections_opened_total{shard=\"0\",transport=\"polling\"} 2",
+            "connections_opened_total{shard=\"0\",transport=\"websocket\"} 1",
+            "upgrades_total{shard=\"0\"} 3",
+            "events_in_total{shard=\"0\"} 4",
+            "events_out_total{shard=\"0\"} 5",
+            "deliveries_total{shard=\"0\"} 6",
+            "bytes_in_total{shard=\"0\"} 7",
+            "bytes_out_total{shard=\"0\"} 8",
+            "dropped_total{shard=\"0\",reason=\"drop_newest\"} 17",
+            "dropped_total{shard=\"0\",reason=\"drop_oldest\"} 18",
+            "dropped_total{shard=\"0\",reason=\"volatile\"} 19",
+            "turned_away_total{shard=\"0\",reason=\"full\"} 12",
+            "turned_away_total{shard=\"0\",reason=\"address_too_fast\"} 13",
+            "turned_away_total{shard=\"0\",reason=\"address_too_many\"} 14",
+            "events_refused_total{shard=\"0\"} 10",
+            "read_pauses_total{shard=\"0\"} 11",
+            "accept_errors_total{shard=\"0\"} 15",
+            "handler_panics_total{shard=\"0\"} 9",
+        ];
+        let is_counter = |line: &&str| line.contains("_total{") && !line.contains("_closed_");
+        let told: Vec<_> = text.lines().filter(is_counter).collect();
+        assert_eq!(told, expected.map(|line| format!("parlor_{line}")));
     }
 
     /// The rules of the format that a scraper minds: one head per metric, before

@@ -218,3 +218,134 @@ fn deliveries(verdict: &Verdict) -> Deliveries {
         overflow: verdict.overflow.is_some(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::args::Arrivals;
+
+    const HERE: Place = Place { server: 0, room: 0 };
+    const THERE: Place = Place { server: 1, room: 0 };
+
+    /// Books of a run with one room, in which these clients are, and the time.
+    struct Story {
+        books: Accounting,
+        at_us: u64,
+    }
+
+    impl Story {
+        fn with(clients: &[(u32, Place)]) -> Self {
+            let plan = Plan {
+                seed: 1,
+                clients: 9,
+                rooms: 1,
+                rate_hz: 10.0,
+                duration: Duration::from_secs(1),
+                arrivals: Arrivals::Constant,
+                speakers: 1.0,
+            };
+            let mut story = Self { books: Accounting::new(&plan), at_us: 0 };
+            clients.iter().for_each(|&(client, place)| story.joins(client, place));
+            story
+        }
+
+        fn now(&mut self) -> u64 {
+            self.at_us += 1;
+            self.at_us
+        }
+
+        fn joins(&mut self, client: u32, place: Place) {
+            let now = self.now();
+            self.books.joining(now, client, place);
+            self.books.joined(now, client, place);
+        }
+
+        fn goes(&mut self, client: u32, place: Place) {
+            let now = self.now();
+            self.books.disconnected(now, client, Some(place));
+        }
+
+        /// Client 0 says something, and is answered.
+        fn says(&mut self, number: u32, place: Place) {
+            let (message, now) = (Sent { client: 0, number }, self.now());
+            self.books.sent(now, message, place);
+            self.books.acked(now, message, Some(u64::from(number) + 1));
+        }
+
+        fn hears(&mut self, client: u32, number: u32, place: Place) {
+            let message = Sent { client: 0, number };
+            let seq = Some(u64::from(number) + 1);
+            let (place, now) = (Some(place), self.now());
+            let arrival = Arrival { place, message, from: Some(0), seq, intact: true };
+            self.books.delivered(now, client, &arrival);
+        }
+
+        /// How many were lost, and how many came twice.
+        fn ends(mut self) -> (u64, u64) {
+            let now = self.now();
+            let deliveries = self.books.finish(now).0;
+            assert!(!deliveries.overflow);
+            (deliveries.lost, deliveries.duplicate)
+        }
+    }
+
+    #[test]
+    fn what_was_said_while_one_was_away_is_not_lost_and_what_is_said_later_is() {
+        for (heard, lost) in [(true, 0), (false, 1)] {
+            let mut story = Story::with(&[(0, HERE), (1, HERE)]);
+            story.says(0, HERE);
+            story.goes(1, HERE);
+            story.says(1, HERE);
+            story.joins(1, HERE);
+            story.says(2, HERE);
+            if heard {
+                story.hears(1, 2, HERE);
+            }
+            assert_eq!(story.ends(), (lost, 0));
+        }
+    }
+
+    #[test]
+    fn a_loss_of_who_stays_is_one_whoever_else_comes_back() {
+        let mut story = Story::with(&[(0, HERE), (1, HERE), (2, HERE)]);
+        story.says(0, HERE);
+        story.goes(1, HERE);
+        story.joins(1, HERE);
+        assert_eq!(story.ends(), (1, 0));
+    }
+
+    #[test]
+    fn who_is_on_another_server_is_owed_nothing() {
+        let mut story = Story::with(&[(0, HERE), (1, THERE)]);
+        story.says(0, HERE);
+        assert!(story.books.is_settled());
+        story.goes(0, HERE);
+        story.joins(0, THERE);
+        story.says(1, THERE);
+        assert!(!story.books.is_settled());
+        assert_eq!(story.ends(), (1, 0));
+    }
+
+    #[test]
+    fn nobody_is_waited_for_who_had_gone_before() {
+        let mut story = Story::with(&[(0, HERE), (1, HERE)]);
+        story.goes(1, HERE);
+        story.says(0, HERE);
+        assert!(story.books.is_settled());
+        assert_eq!(story.ends(), (0, 0));
+    }
+
+    #[test]
+    fn what_comes_again_behind_a_reconnection_came_twice() {
+        let mut story = Story::with(&[(0, HERE), (1, HERE), (2, HERE)]);
+        story.says(0, HERE);
+        story.hears(1, 0, HERE);
+        story.hears(2, 0, HERE);
+        story.goes(1, HERE);
+        story.joins(1, HERE);
+        story.hears(1, 0, HERE);
+        assert_eq!(story.ends(), (0, 1));
+    }
+}

@@ -142,3 +142,6 @@ async fn tell(admin: &Admin, engine: &Engine, seen: Seen) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -259,6 +259,18 @@ mod tests {
     }
 
     #[test]
+    fn messages_without_socket_io_are_counted_as_events() {
+        let (mut hub, _, now) = hub_with(Rates { events_per_second: 2, ..Rates::default() });
+        let conn = ConnId { index: 1, generation: 2 };
+        let mut actions = Actions::default();
+        hub.let_in(Address::default(), now).unwrap();
+        hub.open(conn, Opening { is_raw: true, ..Opening::default() }, now, &mut actions);
+        (0..3).for_each(|_| hub.handle(Event::Text { conn, text: "4raw" }, now, &mut actions));
+        let counters = hub.counters;
+        assert_eq!((counters.events_in, counters.events_refused), (2, 1));
+    }
+
+    #[test]
     fn a_flood_ends_the_connection_once_if_that_is_the_policy() {
         let policy = RatePolicy::Disconnect;
         let rates = Rates { events_per_second: 1, policy, ..Rates::default() };

@@ -171,6 +171,17 @@ mod tests {
         assert_eq!(compressor.known(), 1, "not tried again for the next one");
     }
 
+    #[test]
+    fn what_is_remembered_of_a_message_is_not_said_for_another_one() {
+        let mut compressor = Compressor::new(10);
+        // As long, and the same at both ends.
+        let messages = ["ab", "cd"].map(|middle| format!("4{0}{middle}{0}", "x".repeat(100)));
+        let bytes = messages.each_ref().map(|message| text(message)).concat();
+        let seen = read(compressor.frames(bytes.into()).into_owned());
+        assert_eq!(seen, messages.map(|message| (message, true)));
+        assert_eq!(compressor.known(), 2);
+    }
+
     /// The rest of a write that was taken in part is spelled anew, packet by packet.
     #[test]
     fn frames_become_the_same_alone_and_among_others_remembered_or_not() {

@@ -154,6 +154,13 @@ impl Peer {
         }
     }
 
+    /// Waits for the close of the connection, by the server, as the next thing. A
+    /// connection that goes on is not waited for: it answers.
+    pub(crate) fn ends(&mut self) {
+        self.say(&format!("40{}", prefix(self.namespace)));
+        assert_eq!(self.wire.next(), Seen::Close(Some(1000)), "the connection goes on");
+    }
+
     fn read(&mut self) -> Option<Packet> {
         loop {
             match self.wire.next() {

@@ -88,9 +88,8 @@ fn disconnect_sockets_ends_sockets_across_shards() {
         // The connection too, and everybody but the one who says so.
         peers[0].ask(&json!(["disconnect-sockets", {}, true]));
         for peer in &mut peers[1..] {
-            let (packets, code) = peer.end();
-            assert_eq!(packets.iter().map(|packet| packet.kind).collect::<String>(), "1");
-            assert_eq!(code, Some(1000));
+            assert_eq!(peer.packet().map(|packet| packet.kind), Some('1'));
+            peer.ends();
         }
         assert_eq!(peers[0].heard(), NOTHING);
     });
@@ -110,7 +109,8 @@ fn sockets_that_were_fetched_can_be_spoken_to_moved_and_ended() {
             assert_eq!(peer.heard(), [json!(["said", peer.id]), json!(["said", "joined"])]);
         }
         asker.ask(&json!(["each", { "to": [others[1].id] }, "disconnect"]));
-        assert_eq!(others[1].end().1, Some(1000));
+        assert_eq!(others[1].packet().map(|packet| packet.kind), Some('1'));
+        others[1].ends();
         assert_eq!(others[0].heard(), NOTHING);
         assert_eq!(others[2].heard(), NOTHING);
     });

@@ -32,7 +32,7 @@ fn offer(server: SocketAddr, target: &str, header: &str) -> (Wire, Response) {
 }
 
 /// A client that has agreed on compression, its open packet read.
-fn agreed(server: SocketAddr) -> Wire {
+pub(crate) fn agreed(server: SocketAddr) -> Wire {
     let (mut wire, response) = offer(server, TARGET, OFFER);
     assert_eq!(response.header("sec-websocket-extensions"), Some(AGREED));
     assert!(wire.text().starts_with("0{"));
@@ -40,7 +40,7 @@ fn agreed(server: SocketAddr) -> Wire {
 }
 
 /// The next frame is a compressed one, of this opcode; what it says.
-fn inflated(wire: &mut Wire, opcode: u8) -> Vec<u8> {
+pub(crate) fn inflated(wire: &mut Wire, opcode: u8) -> Vec<u8> {
     let (first, payload) = wire.raw_frame();
     assert_eq!(first, 0xc0 | opcode, "a compressed frame");
     inflate(&payload, 1 << 20).expect("it is compressed well")

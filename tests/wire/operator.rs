@@ -7,8 +7,8 @@ use std::thread;
 use parlor::{Config, Io, Observer, Socket};
 use tokio::sync::oneshot;
 
-use crate::client::Wire;
-use crate::poller::{Poller, request};
+use crate::client::{Wire, text_frame};
+use crate::poller::{Poller, request, send};
 use crate::process::{PATIENCE, address};
 use crate::server::Server;
 
@@ -109,6 +109,9 @@ fn what_clients_do_is_counted() {
                 seen.0
             );
         }
+        // To many is one, on each shard where some of them are.
+        let events_out = seen.sum("parlor_events_out_total", "");
+        assert!(events_out == 4.0 || (events_out == 5.0 && shards == "4"), "{}", seen.0);
         assert!(seen.sum("parlor_bytes_in_total", "") > 100.0);
         assert!(seen.sum("parlor_bytes_out_total", "") > seen.sum("parlor_bytes_in_total", ""));
         // Each of four events had a handler, and each of three connections.
@@ -120,6 +123,92 @@ fn what_clients_do_is_counted() {
         becomes(operator, "parlor_connections_closed_total", "reason=\"parse_error\"", 1.0);
         becomes(operator, "parlor_connections", "transport=\"websocket\"", 1.0);
         drop(poller);
+    }
+}
+
+#[test]
+fn who_goes_over_to_a_websocket_is_counted_there_and_polls_no_more() {
+    for shards in ["1", "4"] {
+        let (server, operator) = observed(shards, &[]);
+        let poller = Poller::begin(server.address);
+        let mut websocket = poller.websocket();
+        websocket.send_text("2probe");
+        assert_eq!(websocket.text(), "3probe");
+        assert_eq!(poller.got(), "6");
+        let before = Metrics::of(operator);
+        assert_eq!(before.sum("parlor_connections", "transport=\"polling\""), 1.0);
+        assert_eq!(before.sum("parlor_upgrades_total", ""), 0.0);
+        websocket.send_text("5");
+        websocket.send_text("40");
+        assert!(websocket.text().starts_with("40{"));
+        let seen = Metrics::of(operator);
+        assert_eq!(seen.sum("parlor_upgrades_total", ""), 1.0);
+        assert_eq!(seen.sum("parlor_connections", "transport=\"polling\""), 0.0);
+        assert_eq!(seen.sum("parlor_connections", "transport=\"websocket\""), 1.0);
+        assert_eq!(seen.sum("parlor_connections_opened_total", "transport=\"polling\""), 1.0);
+        drop(websocket);
+        becomes(operator, "parlor_connections", "", 0.0);
+        becomes(operator, "parlor_connections_closed_total", "", 1.0);
+    }
+}
+
+#[test]
+fn what_is_held_back_and_who_is_turned_away_is_counted() {
+    let (server, operator) = observed(
+        "1",
+        &[
+            "--limits-events-per-second",
+            "1",
+            "--limits-bytes-per-second",
+            "20kB",
+            "--limits-rate-burst",
+            "1s",
+            "--limits-connections-max",
+            "1",
+        ],
+    );
+    let mut wire = Wire::chat(server.address);
+    // All in one go, more than the one that may come at once.
+    let events: Vec<Vec<u8>> =
+        (0..9).map(|number| text_frame(&format!("42{number}[\"echo\",\"x\"]"))).collect();
+    wire.send(&events.concat());
+    let answers: Vec<String> = events.iter().map(|_| wire.text()).collect();
+    let refused = answers.iter().filter(|answer| answer.contains("too fast")).count();
+    assert!(refused > 0, "{answers:?}");
+    let seen = Metrics::of(operator);
+    assert_eq!(seen.sum("parlor_events_refused_total", ""), refused as f64);
+    assert_eq!(seen.sum("parlor_events_in_total", ""), (events.len() - refused) as f64);
+    assert_eq!(seen.sum("parlor_turned_away_total", ""), 0.0);
+    let mut second = Wire::dial(server.address);
+    send(&mut second, "GET", "/socket.io/?EIO=4&transport=polling", "", b"");
+    assert_eq!(second.response().status, 503, "there is room for one");
+    becomes(operator, "parlor_turned_away_total", "reason=\"full\"", 1.0);
+    assert_eq!(seen.sum("parlor_read_pauses_total", ""), 0.0);
+    wire.send_text(&format!("42[\"echo\",\"{}\"]", "x".repeat(30_000)));
+    becomes(operator, "parlor_read_pauses_total", "", 1.0);
+}
+
+#[test]
+fn what_is_dropped_is_counted_by_the_policy_that_drops_it() {
+    for policy in ["drop_newest", "drop_oldest"] {
+        let bounds = ["--limits-policy", policy, "--limits-outbound-packets-max", "3"];
+        let (server, operator) = observed("1", &bounds);
+        let poller = Poller::begin(server.address);
+        poller.posts("40");
+        poller.posts("420[\"join\",\"room\"]");
+        let mut speaker = Wire::chat(server.address);
+        speaker.send_text("420[\"join\",\"room\"]");
+        speaker.text();
+        let _ = poller.got();
+        for number in 0..10 {
+            let message = format!("[\"message\",{{\"room\":\"room\",\"body\":{number}}}]");
+            speaker.send_text(&format!("42{number}{message}"));
+            speaker.text();
+        }
+        speaker.echoes("all are out");
+        let seen = Metrics::of(operator);
+        assert_eq!(seen.sum("parlor_dropped_total", ""), 7.0);
+        assert_eq!(seen.sum("parlor_dropped_total", &format!("reason=\"{policy}\"")), 7.0);
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use parlor::{Ack, Config, Io, RatePolicy, Rates, Socket};
 use serde_json::Value;
 
-use crate::client::{Seen, TARGET, UPGRADE, Wire};
+use crate::client::{Seen, TARGET, UPGRADE, Wire, frame};
+use crate::compression;
 use crate::embedded::Embedded;
 use crate::poller::{Poller, send};
 use crate::process::{Process, address, now};
@@ -178,6 +179,24 @@ fn who_posts_too_many_bytes_waits_for_the_answer() {
     assert!(took > Duration::from_millis(150), "the bucket is empty: {took:?}");
     assert!(took < Duration::from_millis(2000), "{took:?}");
     assert_eq!(poller.got(), format!("{body}\x1e4and\x1e4more"));
+}
+
+/// A rate of bytes would be none if a few of them could stand for many.
+#[test]
+fn what_comes_compressed_is_charged_for_what_it_says() {
+    let rates = Rates { bytes_per_second: 20_000, ..Rates::default() };
+    let config = Config { websocket_compression: true, ..with_rates(rates) };
+    let server = Embedded::echo(config);
+    let mut wire = compression::agreed(server.address);
+    // A few dozen bytes, that say a fifth of a second's more than may come at once.
+    let body = format!("4{}", "x".repeat(23_999));
+    let started = now();
+    wire.send(&frame(0xc1, &compression::deflated(body.as_bytes())));
+    assert_eq!(compression::inflated(&mut wire, 1), body.as_bytes());
+    wire.send_text("4and");
+    assert_eq!(wire.text(), "4and");
+    let took = started.elapsed();
+    assert!(took > Duration::from_millis(150), "it has to be made up for: {took:?}");
 }
 
 /// The status that a new connection gets for a session that begins with polling.

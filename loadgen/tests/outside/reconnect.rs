@@ -117,3 +117,37 @@ fn a_server_that_does_not_say_who_it_is_can_not_be_judged_so() {
 }
 
 async fn silent(_: parlor::Socket, (): ()) {}
+
+#[test]
+fn clients_on_different_servers_owe_each_other_nothing() {
+    // One address, at which the kernel deals connections to both.
+    let first = Server::chat(Server::anywhere(), "first");
+    let _second = Server::chat(first.address, "second");
+    let ended = run(&format!("http://{} {RUN} --duration 1s", first.address));
+    ended.assert_outcome("ok", 0);
+    assert_eq!(ended.number("/clients/lost"), 0);
+    assert!(ended.number("/deliveries/delivered") > 500, "{}", ended.brief());
+}
+
+#[test]
+fn what_was_not_answered_when_the_connection_broke_is_cut_off_and_awaited_no_longer() {
+    let server = Server::start(Server::anywhere(), |io| {
+        let chat = io.of("/");
+        chat.on_connection(async |socket: parlor::Socket| {
+            socket.emit("hello", serde_json::json!({ "server": "mute" }));
+        });
+        chat.on("join", async |_: parlor::Socket, _: parlor::Raw, ack: parlor::Ack| {
+            ack.send(serde_json::json!({ "ok": true }));
+        });
+    });
+    let url = format!("http://{}", server.address);
+    let mut running = Running::start(&format!("{url} {RUN} --duration 2s --drain 0"));
+    running.wait_for("sending: ");
+    drop(server);
+    let ended = running.end();
+    ended.assert_outcome("invalid", 5);
+    assert_eq!(ended.number("/messages/acked"), 0);
+    assert!(ended.number("/messages/sent") > 0, "{}", ended.brief());
+    assert_eq!(ended.number("/messages/cut_off"), ended.number("/messages/sent"));
+    assert_eq!(ended.number("/messages/unanswered"), 0, "{}", ended.brief());
+}
