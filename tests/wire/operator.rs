@@ -281,16 +281,19 @@ fn a_shard_that_is_stuck_is_noticed() {
             let mut client = Wire::open(address).1;
             client.send_text("40");
             client.text();
-            assert!(observer.look().await.is_ready());
+            let look = async || observer.look().await;
+            // A shard that is well may be late where the machine is busy.
+            while !look().await.is_ready() {}
             client.send_text("42[\"block\"]");
-            while observer.look().await.is_alive() {}
-            let seen = observer.look().await;
-            assert_eq!((seen.answered(), seen.is_ready()), ((1, 2), false));
+            while look().await.answered() != (1, 2) {}
+            let seen = look().await;
+            assert!(!seen.is_ready() && !seen.is_alive());
             barrier.wait();
-            assert!(observer.look().await.is_ready(), "it goes on");
+            while !look().await.is_ready() {}
             drop(stop);
         };
-        let (served, ()) = tokio::join!(served, story);
+        let both = async { tokio::join!(served, story) };
+        let (served, ()) = tokio::time::timeout(PATIENCE, both).await.expect("it is noticed");
         served.expect("it serves until it is stopped");
     });
     assert!(!runtime_less(&observer), "nobody answers for a server that has ended");
