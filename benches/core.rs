@@ -1,0 +1,112 @@
+//! The pure core under a random load: `cargo bench --bench core`.
+//!
+//! A case is a fresh hub, eight sockets and a hundred operations on three rooms:
+//! what a property test of the core does, without a model and without a runtime.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use parlor::Limits;
+use parlor::hub::{
+    Action, Actions, Broadcast, ConnId, Event, Hub, NamespaceId, Notification, Opening, Payload,
+    Place, SocketId, Target, Ticket,
+};
+use parlor::room::ShardId;
+use parlor::shard::Ids;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
+const SOCKETS: u32 = 8;
+const OPERATIONS: usize = 100;
+const ROOMS: [&str; 3] = ["a", "b", "ab"];
+const TICKET: Ticket = Ticket(0);
+
+/// A hub and the sockets of its one namespace.
+struct Case {
+    hub: Hub,
+    actions: Actions,
+    sockets: Vec<SocketId>,
+    now: Instant,
+}
+
+impl Case {
+    fn new(now: Instant) -> Self {
+        let ids = Box::new(Ids::new([1; 32], ShardId(0)));
+        let hub = Hub::new(Place::ALONE, Limits::default(), &["/"], ids, false, now);
+        let mut case = Self { hub, actions: Actions::default(), sockets: Vec::new(), now };
+        (0..SOCKETS).for_each(|index| case.connect(index));
+        case
+    }
+
+    fn connect(&mut self, index: u32) {
+        let conn = ConnId { index, generation: 1 };
+        self.hub.open(conn, Opening::default(), self.now, &mut self.actions);
+        self.handle(Event::Text { conn, text: "40" });
+        let (namespace, attempt) = (NamespaceId::registered(0), 1);
+        self.actions.clear();
+        self.hub.handle(Event::Admit { conn, namespace, attempt }, self.now, &mut self.actions);
+        let connected = self.actions.list.drain(..).find_map(|action| {
+            let Action::Notify(_, Notification::Connected { socket, .. }) = action else {
+                return None;
+            };
+            Some(socket)
+        });
+        self.sockets.push(connected.expect("it is let in"));
+    }
+
+    fn handle(&mut self, event: Event<'_>) {
+        self.actions.clear();
+        self.hub.handle(event, self.now, &mut self.actions);
+    }
+
+    fn operate(&mut self, dice: &mut ChaCha8Rng) {
+        let number = dice.next_u32() as usize;
+        let socket = self.sockets[number % self.sockets.len()];
+        let [room, next] = [ROOMS[(number >> 8) % 3], ROOMS[(number >> 12) % 3]];
+        match (number >> 16) % 10 {
+            0..3 => self.handle(Event::Join { socket, room, ticket: TICKET }),
+            3 => self.handle(Event::Leave { socket, room, ticket: TICKET }),
+            4 => {
+                self.handle(Event::Switch { socket, previous: room, next, ticket: TICKET });
+            }
+            5 => self.hub.end_tick(&mut self.actions),
+            _ => {
+                let sid = self.hub.sid(socket).expect("it is connected");
+                self.handle(Event::Broadcast(Broadcast {
+                    namespace: NamespaceId::registered(0),
+                    from: Some((socket.key, sid)),
+                    target: Target { rooms: &[room.into()], except: &[] },
+                    payload: Payload { json: r#"["message",{}]"#, attachments: &[] },
+                    stamped: true,
+                    volatile: false,
+                    replies: false,
+                    ticket: Some(TICKET),
+                }));
+            }
+        }
+    }
+}
+
+fn random_operations(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("core");
+    let now = tokio::time::Instant::now().into_std();
+    let mut dice = ChaCha8Rng::seed_from_u64(1);
+    group.throughput(Throughput::Elements(OPERATIONS as u64));
+    group.bench_function("100 operations on an old hub", |bencher| {
+        let mut case = Case::new(now);
+        bencher.iter(|| (0..OPERATIONS).for_each(|_| case.operate(&mut dice)));
+    });
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("a case of 100 operations", |bencher| {
+        bencher.iter(|| {
+            let mut case = Case::new(now);
+            (0..OPERATIONS).for_each(|_| case.operate(&mut dice));
+            black_box(case.hub.census())
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, random_operations);
+criterion_main!(benches);
