@@ -13,7 +13,7 @@ use parlor::socketio::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::history::{Call, Event, MessageId, SocketId};
+use crate::history::{Call, Change, Event, MessageId, SocketId};
 use crate::plan::{Act, Client, Plan};
 use crate::stage::{Body, Stage};
 
@@ -36,6 +36,8 @@ pub(crate) enum Ask {
     Leave { room: String },
     Message { number: u64 },
     Switch { from: String, to: String },
+    Unwatch { room: String },
+    Watch { room: String },
 }
 
 /// One client of a plan.
@@ -76,12 +78,33 @@ struct Claim {
     number: u64,
 }
 
+/// The argument of the chat's `presence`.
+#[derive(Deserialize)]
+struct Changes {
+    room: String,
+    changes: Vec<(char, String)>,
+}
+
+/// How many there are, or who.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Members {
+    Count(#[expect(dead_code, reason = "of interest to people only")] u64),
+    List(Vec<Member>),
+}
+
+#[derive(Deserialize)]
+struct Member {
+    id: String,
+}
+
 /// The argument of an ack of the chat.
 #[derive(Deserialize)]
 struct Reply {
     ok: bool,
     seq: Option<u64>,
     error: Option<String>,
+    members: Option<Members>,
 }
 
 impl Actor {
@@ -148,6 +171,8 @@ impl Actor {
             }
             // Also a switch that the server will refuse.
             Act::Switch { from, to } => Some(self.switch(socket, from, to)),
+            Act::Unwatch { room } => Some(self.unwatch(socket, room)),
+            Act::Watch { room } => Some(self.watch(socket, room)),
         }
     }
 
@@ -170,6 +195,7 @@ impl Actor {
         let Some(socket) = self.socket else { return };
         let event = match args.event().as_ref() {
             "message" => self.delivery(socket, args),
+            "presence" => notice(socket, args),
             // A message without an ack was refused; there is nothing to tell which.
             "error_message" => return,
             _ => None,
@@ -194,7 +220,7 @@ impl Actor {
             args.elements().next().and_then(|json| serde_json::from_str(json).ok());
         let event = match reply {
             None => Event::Foreign { socket, what: args.json().to_owned() },
-            Some(Reply { ok: true, seq, .. }) => accepted(socket, ask, seq),
+            Some(Reply { ok: true, seq, members, .. }) => accepted(socket, ask, seq, members),
             Some(Reply { error, .. }) => {
                 let error = error.unwrap_or_default();
                 refused(socket, ask, error)
@@ -219,7 +245,12 @@ impl Actor {
                     self.wanted.insert(to);
                 }
             }
-            Act::Drop | Act::Echo | Act::Join { .. } | Act::Message { .. } => {}
+            Act::Drop
+            | Act::Echo
+            | Act::Join { .. }
+            | Act::Message { .. }
+            | Act::Unwatch { .. }
+            | Act::Watch { .. } => {}
         }
     }
 
@@ -254,6 +285,18 @@ impl Actor {
         let (from, to) = (self.room(from), self.room(to));
         self.stage.record(Event::SwitchSent { socket, from: from.clone(), to: to.clone() });
         call(&serde_json::json!(["switch", from, to]), Ask::Switch { from, to })
+    }
+
+    fn watch(&mut self, socket: SocketId, room: usize) -> Emit {
+        let room = self.room(room);
+        self.stage.record(Event::WatchSent { socket, room: room.clone() });
+        call(&serde_json::json!(["watch", room]), Ask::Watch { room })
+    }
+
+    fn unwatch(&mut self, socket: SocketId, room: usize) -> Emit {
+        let room = self.room(room);
+        self.stage.record(Event::UnwatchSent { socket, room: room.clone() });
+        call(&serde_json::json!(["unwatch", room]), Ask::Unwatch { room })
     }
 
     fn message(
@@ -328,13 +371,34 @@ fn filling(message: MessageId, part: u32, bytes: u32) -> String {
     (0..bytes).map(letter).collect()
 }
 
-fn accepted(socket: SocketId, ask: Ask, seq: Option<u64>) -> Event {
+fn notice(socket: SocketId, args: &Args<'_>) -> Option<Event> {
+    let Changes { room, changes } = serde_json::from_str(args.elements().nth(1)?).ok()?;
+    let change = |(sign, sid)| match sign {
+        '+' => Some(Change(true, sid)),
+        '-' => Some(Change(false, sid)),
+        _ => None,
+    };
+    let changes = changes.into_iter().map(change).collect::<Option<_>>()?;
+    Some(Event::Notice { socket, room, changes })
+}
+
+fn accepted(socket: SocketId, ask: Ask, seq: Option<u64>, members: Option<Members>) -> Event {
     match ask {
         Ask::Echo { number } => Event::Answered { socket, number },
         Ask::Join { room } => Event::JoinAcked { socket, room },
         Ask::Leave { room } => Event::LeaveAcked { socket, room },
         Ask::Message { number } => Event::Acked { message: MessageId { by: socket, number }, seq },
         Ask::Switch { from, to } => Event::SwitchAcked { socket, from, to },
+        Ask::Unwatch { room } => Event::Unwatched { socket, room },
+        Ask::Watch { room } => match members {
+            Some(Members::List(members)) => {
+                let members = members.into_iter().map(|member| member.id).collect();
+                Event::Watched { socket, room, members }
+            }
+            Some(Members::Count(_)) | None => {
+                Event::Foreign { socket, what: "a watch without a list of members".to_owned() }
+            }
+        },
     }
 }
 
@@ -346,6 +410,8 @@ fn refused(socket: SocketId, ask: Ask, error: String) -> Event {
         Ask::Leave { room } => Call::Leave { room },
         Ask::Message { number } => Call::Message { number },
         Ask::Switch { from, to } => Call::Switch { from, to },
+        Ask::Unwatch { room } => Call::Unwatch { room },
+        Ask::Watch { room } => Call::Watch { room },
     };
     Event::Refused { socket, call, error }
 }

@@ -70,7 +70,12 @@ impl<'a> Recovery<'a> {
             | Event::Quiet { mark: Mark::Healed }
             | Event::Refused { .. }
             | Event::Sent { .. }
+            | Event::Notice { .. }
             | Event::SwitchSent { .. }
+            | Event::Unwatched { .. }
+            | Event::UnwatchSent { .. }
+            | Event::Watched { .. }
+            | Event::WatchSent { .. }
             | Event::Wish { is_connected: false, .. }
             | Event::Witnessed { .. } => {}
         }

@@ -76,6 +76,8 @@ pub enum Event {
     LeaveAcked { socket: SocketId, room: String },
     /// A leave was sent.
     LeaveSent { socket: SocketId, room: String },
+    /// Who watches a room is told who has come and gone.
+    Notice { socket: SocketId, room: String, changes: Vec<Change> },
     /// The quiet phase reached a mark: faults are over, or every client must be back.
     Quiet { mark: Mark },
     /// The server refused a call.
@@ -86,6 +88,14 @@ pub enum Event {
     SwitchAcked { socket: SocketId, from: String, to: String },
     /// A switch was sent.
     SwitchSent { socket: SocketId, from: String, to: String },
+    /// The end of a watch was acknowledged.
+    Unwatched { socket: SocketId, room: String },
+    /// The end of a watch was asked for.
+    UnwatchSent { socket: SocketId, room: String },
+    /// A watch was answered with the members, by the engine's ids.
+    Watched { socket: SocketId, room: String, members: Vec<String> },
+    /// A watch was asked for.
+    WatchSent { socket: SocketId, room: String },
     /// What a client wants when it acts no more.
     Wish { client: u32, is_connected: bool, rooms: Vec<String> },
     /// What the engine says: something has its place in its order.
@@ -101,8 +111,20 @@ impl Event {
             | Self::JoinSent { room, .. }
             | Self::LeaveAcked { room, .. }
             | Self::LeaveSent { room, .. }
-            | Self::Refused { call: Call::Join { room } | Call::Leave { room }, .. }
+            | Self::Notice { room, .. }
+            | Self::Refused {
+                call:
+                    Call::Join { room }
+                    | Call::Leave { room }
+                    | Call::Unwatch { room }
+                    | Call::Watch { room },
+                ..
+            }
             | Self::Sent { room, .. }
+            | Self::Unwatched { room, .. }
+            | Self::UnwatchSent { room, .. }
+            | Self::Watched { room, .. }
+            | Self::WatchSent { room, .. }
             | Self::Witnessed {
                 order:
                     Order::Broadcast { room, .. } | Order::Join { room, .. } | Order::Leave { room, .. },
@@ -141,9 +163,14 @@ impl Event {
             | Self::JoinSent { socket, .. }
             | Self::LeaveAcked { socket, .. }
             | Self::LeaveSent { socket, .. }
+            | Self::Notice { socket, .. }
             | Self::Refused { socket, .. }
             | Self::SwitchAcked { socket, .. }
-            | Self::SwitchSent { socket, .. } => Some(*socket),
+            | Self::SwitchSent { socket, .. }
+            | Self::Unwatched { socket, .. }
+            | Self::UnwatchSent { socket, .. }
+            | Self::Watched { socket, .. }
+            | Self::WatchSent { socket, .. } => Some(*socket),
             Self::Expelled { .. }
             | Self::Fault { .. }
             | Self::Quiet { .. }
@@ -170,15 +197,24 @@ impl Event {
             | Self::JoinSent { .. }
             | Self::LeaveAcked { .. }
             | Self::LeaveSent { .. }
+            | Self::Notice { .. }
             | Self::Quiet { .. }
             | Self::Refused { .. }
             | Self::SwitchAcked { .. }
             | Self::SwitchSent { .. }
+            | Self::Unwatched { .. }
+            | Self::UnwatchSent { .. }
+            | Self::Watched { .. }
+            | Self::WatchSent { .. }
             | Self::Wish { .. }
             | Self::Witnessed { .. } => None,
         }
     }
 }
+
+/// Somebody (by the engine's id) has come into a room, or is no longer in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change(pub bool, pub String);
 
 /// Marks of the quiet phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,6 +241,10 @@ pub enum Call {
     Message { number: u64 },
     /// A switch.
     Switch { from: String, to: String },
+    /// The end of a watch.
+    Unwatch { room: String },
+    /// A watch.
+    Watch { room: String },
 }
 
 /// The engine's own order, by the ids it gives to sockets.

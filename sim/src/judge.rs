@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::acks;
 use crate::heals;
 use crate::history::{Call, Entry, Event, History, MessageId, Order, SocketId};
+use crate::presence;
 
 /// A promise that a run broke.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -93,6 +94,7 @@ pub fn judge(history: &History) -> Judgement {
         clients.violations.iter().map(|violation| names.failure(violation, false)).collect();
     failures.extend(history.entries().iter().filter_map(illegal));
     failures.extend(heals::check(history));
+    failures.extend(presence::check(history));
     let seen: BTreeSet<String> = failures.iter().map(|failure| failure.guarantee.clone()).collect();
     let sharper = witness.violations.iter().map(|violation| names.failure(violation, true));
     let sharper = sharper.chain(acks::check(history));
@@ -234,7 +236,7 @@ impl<'a> Names<'a> {
                 Record::LeaveSent { client: client(*socket), room: self.room(room) }
             }
             Event::Refused { socket, call, .. } => {
-                Record::Refused { client: client(*socket), request: self.request(call) }
+                Record::Refused { client: client(*socket), request: self.request(call)? }
             }
             Event::Sent { message, room } => {
                 Record::Sent { message: message_id(*message), room: self.room(room) }
@@ -251,21 +253,28 @@ impl<'a> Names<'a> {
             },
             Event::Expelled { .. }
             | Event::Fault { .. }
+            | Event::Notice { .. }
             | Event::Quiet { .. }
+            | Event::Unwatched { .. }
+            | Event::UnwatchSent { .. }
+            | Event::Watched { .. }
+            | Event::WatchSent { .. }
             | Event::Wish { .. }
             | Event::Witnessed { .. } => return None,
         })
     }
 
-    fn request(&self, call: &Call) -> Request {
-        match call {
+    /// What the checkers call it; they know of no watches.
+    fn request(&self, call: &Call) -> Option<Request> {
+        Some(match call {
             Call::Join { room } => Request::Join { room: self.room(room) },
             Call::Leave { room } => Request::Leave { room: self.room(room) },
             Call::Message { number } => Request::Message { number: *number },
             Call::Switch { from, to } => {
                 Request::Switch { from: self.room(from), to: self.room(to) }
             }
-        }
+            Call::Unwatch { .. } | Call::Watch { .. } => return None,
+        })
     }
 
     /// A step of a socket whose client has seen its end (or never its beginning) is

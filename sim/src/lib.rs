@@ -24,6 +24,7 @@ pub mod panics;
 pub mod plain;
 pub mod plan;
 mod play;
+pub mod presence;
 pub mod run;
 mod server;
 pub mod shaped;

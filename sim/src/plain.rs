@@ -165,7 +165,9 @@ fn act(plan: &Plan, client: usize, operation: usize, edits: &mut Vec<Plan>) {
         | Act::Echo
         | Act::Join { .. }
         | Act::Leave { .. }
-        | Act::Reconnect => {}
+        | Act::Reconnect
+        | Act::Unwatch { .. }
+        | Act::Watch { .. } => {}
     }
 }
 

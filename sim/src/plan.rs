@@ -216,6 +216,16 @@ pub enum Act {
         /// The room joined.
         to: usize,
     },
+    /// Watches a room no longer.
+    Unwatch {
+        /// The room.
+        room: usize,
+    },
+    /// Asks who is in a room, and to be told of changes.
+    Watch {
+        /// The room.
+        room: usize,
+    },
 }
 
 impl Act {
@@ -223,9 +233,11 @@ impl Act {
     pub fn rooms(&self) -> impl Iterator<Item = usize> {
         let rooms = match *self {
             Self::Disconnect | Self::Drop | Self::Echo | Self::Reconnect => [None, None],
-            Self::Join { room } | Self::Leave { room } | Self::Message { room, .. } => {
-                [Some(room), None]
-            }
+            Self::Join { room }
+            | Self::Leave { room }
+            | Self::Message { room, .. }
+            | Self::Unwatch { room }
+            | Self::Watch { room } => [Some(room), None],
             Self::Switch { from, to } => [Some(from), Some(to)],
         };
         rooms.into_iter().flatten()
@@ -242,6 +254,8 @@ impl Act {
                 Self::Message { room: rename(room), ack, bytes, attachments }
             }
             Self::Switch { from, to } => Self::Switch { from: rename(from), to: rename(to) },
+            Self::Unwatch { room } => Self::Unwatch { room: rename(room) },
+            Self::Watch { room } => Self::Watch { room: rename(room) },
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::history::{Call, Entry, Event, History, MessageId, Order, SocketId};
+use crate::history::{Call, Change, Entry, Event, History, MessageId, Order, SocketId};
 use crate::judge::Failure;
 
 /// Longest story; the middle of a longer one is left out.
@@ -146,6 +146,15 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         Event::JoinSent { socket, room } => format!("{} joins {room:?}", who(socket)),
         Event::LeaveAcked { socket, room } => format!("{} knows it has left {room:?}", who(socket)),
         Event::LeaveSent { socket, room } => format!("{} leaves {room:?}", who(socket)),
+        Event::Notice { socket, room, changes } => {
+            let changes: Vec<String> = changes
+                .iter()
+                .map(|Change(is_in, sid)| {
+                    format!("{} is {}", cast.sid(sid), if *is_in { "in" } else { "out" })
+                })
+                .collect();
+            format!("{} is told of {room:?}: {}", who(socket), changes.join(", "))
+        }
         Event::Quiet { mark } => format!("--- quiet phase: {mark:?}").to_lowercase(),
         Event::Refused { socket, call, error } => {
             let call = match call {
@@ -153,6 +162,8 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
                 Call::Leave { room } => format!("leave of {room:?}"),
                 Call::Message { number } => format!("message {number}"),
                 Call::Switch { from, to } => format!("switch from {from:?} to {to:?}"),
+                Call::Unwatch { room } => format!("end of its watch of {room:?}"),
+                Call::Watch { room } => format!("watch of {room:?}"),
             };
             format!("{} is refused its {call}: {error}", who(socket))
         }
@@ -163,6 +174,17 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         Event::SwitchSent { socket, from, to } => {
             format!("{} switches from {from:?} to {to:?}", who(socket))
         }
+        Event::Unwatched { socket, room } => {
+            format!("{} knows that it watches {room:?} no longer", who(socket))
+        }
+        Event::UnwatchSent { socket, room } => {
+            format!("{} wants to watch {room:?} no longer", who(socket))
+        }
+        Event::Watched { socket, room, members } => {
+            let members: Vec<String> = members.iter().map(|sid| cast.sid(sid)).collect();
+            format!("{} watches {room:?}, where there are [{}]", who(socket), members.join(", "))
+        }
+        Event::WatchSent { socket, room } => format!("{} asks to watch {room:?}", who(socket)),
         Event::Wish { client, is_connected, rooms } => {
             let wish = if *is_connected { "connected" } else { "away" };
             format!("client {client} wants to be {wish}, in {rooms:?}")

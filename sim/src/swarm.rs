@@ -37,7 +37,7 @@ const ODD_ROOMS: [&str; 10] =
 
 /// Relative frequencies of what a client does.
 struct Taste {
-    weights: [u64; 8],
+    weights: [u64; 10],
     attachments: bool,
     bytes_max: u64,
     ack_percent: u64,
@@ -166,7 +166,7 @@ fn taste(dice: &mut Dice) -> Taste {
     let mut some = |percent: u64, high: u64| {
         if dice.chance(percent) { dice.between(1, high) } else { 0 }
     };
-    // disconnect, drop, echo, join, leave, message, reconnect, switch
+    // disconnect, drop, echo, join, leave, message, reconnect, switch, watch, unwatch
     let weights = [
         some(30, 2),
         some(40, 2),
@@ -176,6 +176,8 @@ fn taste(dice: &mut Dice) -> Taste {
         6 + some(100, 20),
         some(30, 3),
         some(60, 5),
+        some(40, 4),
+        some(30, 2),
     ];
     Taste {
         weights,
@@ -276,7 +278,7 @@ impl Course {
                     self.joined.insert(to);
                 }
             }
-            Act::Echo | Act::Message { .. } => {}
+            Act::Echo | Act::Message { .. } | Act::Unwatch { .. } | Act::Watch { .. } => {}
         }
     }
 
@@ -306,7 +308,9 @@ fn act(dice: &mut Dice, rooms: usize, room: usize, any: usize, taste: &Taste) ->
             },
         },
         6 => Act::Reconnect,
-        _ => Act::Switch { from: room, to: dice.index(rooms) },
+        7 => Act::Switch { from: room, to: dice.index(rooms) },
+        8 => Act::Watch { room: any },
+        _ => Act::Unwatch { room: any },
     }
 }
 

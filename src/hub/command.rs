@@ -73,11 +73,12 @@ impl Hub {
     ) {
         if self.is_home(socket.namespace) {
             let outcome = self.watch_here(socket, room);
+            self.note_watch(socket, None);
             actions.list.push(Action::Resolve(ticket, outcome));
         } else {
-            self.note_watch(socket);
             let request = Request::Watch { socket: socket.key, room: room.into() };
             self.request(socket.namespace, request, Some(ticket), actions);
+            self.note_watch(socket, Some(self.namespaces.home(socket.namespace)));
         }
     }
 

@@ -50,6 +50,15 @@ pub(super) struct Hold {
     bytes: usize,
 }
 
+impl Hold {
+    /// The notices that were kept, which then wait no longer.
+    fn take_notices(&mut self) -> Vec<Packet> {
+        let notices = std::mem::take(&mut self.notices);
+        self.bytes -= notices.iter().map(Packet::bytes).sum::<usize>();
+        notices
+    }
+}
+
 #[derive(Debug)]
 struct Held {
     after: Vec<Mark>,
@@ -90,6 +99,8 @@ pub(super) struct Homes {
     waiting: BTreeMap<Mark, Vec<SocketId>>,
     /// What was asked outside of any socket's handlers.
     ambient: Vec<Mark>,
+    /// Whose handlers have asked for a list of members, and wait for it.
+    watching: BTreeMap<Mark, SocketId>,
 }
 
 impl Homes {
@@ -172,12 +183,17 @@ impl Hub {
         (!after.is_empty() || waits).then_some(after)
     }
 
-    /// Notes that the handler in progress begins to watch a room for its own socket.
-    pub(super) fn note_watch(&mut self, socket: SocketId) {
+    /// Notes that the handler in progress begins to watch a room for its own socket: it has
+    /// just asked this home for the list, or has it.
+    pub(super) fn note_watch(&mut self, socket: SocketId, asked: Option<ShardId>) {
         if self.context == Some(socket)
-            && let Some(socket) = self.at_mut(socket.namespace).socket_mut(socket.key)
+            && let Some(receiver) = self.at_mut(socket.namespace).socket_mut(socket.key)
         {
-            socket.hold.get_or_insert_default().watching = true;
+            receiver.hold.get_or_insert_default().watching = true;
+            if let Some(home) = asked {
+                let number = self.homes.asked.get(&home).copied().unwrap_or_default();
+                self.homes.watching.insert(Mark { home, number }, socket);
+            }
         }
     }
 
@@ -233,12 +249,20 @@ impl Hub {
         let Some(receiver) = self.at_mut(socket.namespace).socket_mut(socket.key) else { return };
         let Some(hold) = &mut receiver.hold else { return };
         hold.watching = false;
-        let notices = std::mem::take(&mut hold.notices);
-        hold.bytes -= notices.iter().map(Packet::bytes).sum::<usize>();
+        let notices = hold.take_notices();
         if hold.held.is_empty() && hold.asked.is_empty() {
             receiver.hold = None;
         }
         for notice in notices {
+            self.emit_in_turn(socket, notice.payload(), Way::Notice, actions);
+        }
+    }
+
+    /// A list of members has come: what is kept until now is older, of an earlier watch.
+    fn listed(&mut self, socket: SocketId, actions: &mut Actions) {
+        let receiver = self.at_mut(socket.namespace).socket_mut(socket.key);
+        let Some(hold) = receiver.and_then(|receiver| receiver.hold.as_mut()) else { return };
+        for notice in hold.take_notices() {
             self.emit_in_turn(socket, notice.payload(), Way::Notice, actions);
         }
     }
@@ -295,6 +319,10 @@ impl Hub {
         let known = self.homes.answered.entry(home).or_default();
         *known = number.max(*known);
         let (first, last) = (Mark { home, number: 0 }, Mark { home, number });
+        while let Some((&mark, &socket)) = self.homes.watching.range(first..=last).next() {
+            self.homes.watching.remove(&mark);
+            self.listed(socket, actions);
+        }
         while let Some((&mark, _)) = self.homes.waiting.range(first..=last).next() {
             for socket in self.homes.waiting.remove(&mark).unwrap_or_default() {
                 self.release(socket, actions);

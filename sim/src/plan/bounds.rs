@@ -55,6 +55,8 @@ impl Plan {
                 | Act::Echo
                 | Act::Join { .. }
                 | Act::Leave { .. }
+                | Act::Unwatch { .. }
+                | Act::Watch { .. }
                 | Act::Reconnect
                 | Act::Switch { .. } => ENVELOPE_BYTES,
             })
