@@ -176,8 +176,8 @@ fn taste(dice: &mut Dice) -> Taste {
         6 + some(100, 20),
         some(30, 3),
         some(60, 5),
-        some(40, 4),
-        some(30, 2),
+        some(50, 12),
+        some(30, 3),
     ];
     Taste {
         weights,
