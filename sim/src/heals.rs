@@ -55,7 +55,7 @@ impl<'a> Recovery<'a> {
             }
             Event::Quiet { mark: Mark::Probe } => self.probe(at_us),
             Event::Quiet { mark: Mark::Settled } => self.settle(at_us),
-            Event::Sent { message, room } if self.is_probing => self.await_all(*message, room),
+            Event::Sent { message, room, .. } if self.is_probing => self.await_all(*message, room),
             Event::Delivered { socket, room, message, .. } => {
                 self.awaited.remove(&(*message, room.as_str(), *socket));
             }
@@ -71,6 +71,7 @@ impl<'a> Recovery<'a> {
             | Event::Refused { .. }
             | Event::Sent { .. }
             | Event::SwitchSent { .. }
+            | Event::Upgraded { .. }
             | Event::Wish { is_connected: false, .. }
             | Event::Witnessed { .. } => {}
         }
@@ -189,7 +190,7 @@ mod tests {
     }
 
     fn sent() -> Event {
-        Event::Sent { message: PROBE, room: "a".to_owned() }
+        Event::Sent { message: PROBE, room: "a".to_owned(), attachments: 0, bytes: 20 }
     }
 
     #[test]

@@ -236,7 +236,7 @@ impl<'a> Names<'a> {
             Event::Refused { socket, call, .. } => {
                 Record::Refused { client: client(*socket), request: self.request(call) }
             }
-            Event::Sent { message, room } => {
+            Event::Sent { message, room, .. } => {
                 Record::Sent { message: message_id(*message), room: self.room(room) }
             }
             Event::SwitchAcked { socket, from, to } => Record::SwitchAcked {
@@ -252,6 +252,7 @@ impl<'a> Names<'a> {
             Event::Expelled { .. }
             | Event::Fault { .. }
             | Event::Quiet { .. }
+            | Event::Upgraded { .. }
             | Event::Wish { .. }
             | Event::Witnessed { .. } => return None,
         })

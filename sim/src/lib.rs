@@ -21,6 +21,7 @@ pub mod judge;
 pub mod model;
 pub mod net;
 pub mod panics;
+pub mod picture;
 pub mod plain;
 pub mod plan;
 mod play;

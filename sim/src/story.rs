@@ -34,6 +34,16 @@ pub fn tell(failure: &Failure, history: &History) -> String {
     story
 }
 
+/// One sentence for each entry of a history, with its time.
+pub(crate) fn sentences(history: &History) -> Vec<String> {
+    let cast = Cast::of(history);
+    let sentence = |entry: &Entry| {
+        let what = happening(&entry.event, &cast);
+        format!("{}.{:03} ms: {}", entry.at_us / 1000, entry.at_us % 1000, what.trim_start())
+    };
+    history.entries().iter().map(sentence).collect()
+}
+
 /// Whose sockets are whose.
 struct Cast<'a> {
     /// The client of each socket, and how many connections it had before.
@@ -156,13 +166,16 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
             };
             format!("{} is refused its {call}: {error}", who(socket))
         }
-        Event::Sent { message, room } => format!("{} is sent to {room:?}", cast.message(*message)),
+        Event::Sent { message, room, .. } => {
+            format!("{} is sent to {room:?}", cast.message(*message))
+        }
         Event::SwitchAcked { socket, from, to } => {
             format!("{} knows it is in {to:?}, not in {from:?}", who(socket))
         }
         Event::SwitchSent { socket, from, to } => {
             format!("{} switches from {from:?} to {to:?}", who(socket))
         }
+        Event::Upgraded { socket } => format!("{} has gone over to a WebSocket", who(socket)),
         Event::Wish { client, is_connected, rooms } => {
             let wish = if *is_connected { "connected" } else { "away" };
             format!("client {client} wants to be {wish}, in {rooms:?}")
@@ -210,7 +223,10 @@ mod tests {
         let mut story_message = None;
         for number in 0..3 {
             let message = MessageId { by: SocketId(1), number };
-            push(3_000 + number, Event::Sent { message, room: "a".to_owned() });
+            push(
+                3_000 + number,
+                Event::Sent { message, room: "a".to_owned(), attachments: 0, bytes: 20 },
+            );
             story_message = Some(message);
         }
         push(4_000, Event::Fault { what: "server killed".to_owned() });
