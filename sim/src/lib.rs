@@ -13,6 +13,7 @@ compile_error!(
 
 pub mod acks;
 mod actor;
+pub mod coverage;
 pub mod dice;
 pub mod faults;
 pub mod heals;

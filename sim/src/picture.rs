@@ -181,3 +181,58 @@ fn head(heads: &mut String, x: f64, class: &str, client: &Client) {
     )
     .expect("a string grows");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::scene::Cargo;
+    use super::*;
+    use crate::history::Event;
+    use crate::run::run;
+    use crate::swarm::{Profile, generate};
+
+    #[test]
+    fn every_delivery_has_an_arrow_and_every_fault_a_span() {
+        for seed in 0..6 {
+            let plan = generate(seed, &Profile::default());
+            let history = run(&plan).history;
+            let scene = Scene::of(&plan, &history);
+            let is_delivery = |cargo: &Cargo| *cargo == Cargo::Delivery;
+            let arrows = scene.arrows.iter().filter(|arrow| is_delivery(&arrow.cargo)).count();
+            let entries = history.entries().iter();
+            let deliveries =
+                entries.filter(|it| matches!(it.event, Event::Delivered { .. })).count();
+            assert_eq!(arrows, deliveries, "seed {seed}");
+            let page = page(&plan, &history, None, "again");
+            assert_eq!(page.matches("class=\"arrow delivery r").count(), deliveries);
+            let lines: usize =
+                plan.faults.iter().map(|fault| fault.kind.clients().len().max(1)).sum();
+            assert_eq!(
+                page.split("id=\"diagram\"")
+                    .nth(1)
+                    .unwrap_or_default()
+                    .matches("class=\"span ")
+                    .count(),
+                lines
+            );
+        }
+    }
+
+    #[test]
+    fn names_and_commands_are_text_and_nothing_else() {
+        let mut plan = generate(1, &Profile::default());
+        for room in &mut plan.rooms {
+            *room = format!("<b>\"{room}&");
+        }
+        let page = page(&plan, &run(&plan).history, None, "run '<i>'");
+        assert!(!page.contains("<b>\"") && !page.contains("<i>"));
+        assert!(page.contains("&lt;b&gt;&quot;") && page.contains("&#39;&lt;i&gt;&#39;"));
+    }
+
+    #[test]
+    fn a_page_needs_nothing_from_elsewhere() {
+        let plan = generate(2, &Profile::default());
+        let page = page(&plan, &run(&plan).history, None, "again");
+        let page = page.replace("http://www.w3.org/2000/svg", "");
+        assert!(!page.contains("http") && !page.contains(" src=") && !page.contains("@import"));
+    }
+}

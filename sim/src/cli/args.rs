@@ -15,6 +15,8 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
+    /// Runs many seeds and shows which rare situations they reach.
+    Coverage(CoverageArgs),
     /// Runs every seed twice in one process and twice in others: all must agree.
     Determinism(DeterminismArgs),
     /// Runs many seeds; a failing one is told, shrunk and stored.
@@ -209,6 +211,28 @@ pub(crate) struct FleetArgs {
     pub(crate) tell: usize,
 
     /// Print the result as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct CoverageArgs {
+    /// How many seeds.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) seeds: u64,
+
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) start: u64,
+
+    /// How many processes.
+    #[arg(long, default_value_t = NonZeroU64::MIN)]
+    pub(crate) jobs: NonZeroU64,
+
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgs,
+
+    /// Print the result as one JSON object: situation to runs and times.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -29,7 +29,7 @@ impl Axis {
     pub(super) fn new(times_us: impl Iterator<Item = u64>, count: usize, top: f64) -> Self {
         // A small history has room for a line of text at each entry.
         let gap_min = (6_000.0 / count.max(1) as f64).clamp(0.55, 12.5);
-        let per_ms = (gap_min / 2.5).clamp(0.8, 4.0);
+        let per_ms = (gap_min / 10.0).clamp(0.5, 1.25);
         let mut axis = Self { rows: Vec::with_capacity(count), cuts: Vec::new() };
         let (mut previous_us, mut y) = (0, top);
         for at_us in times_us {

@@ -197,7 +197,7 @@ impl<'a> Drawing<'a> {
             self.add(format_args!(
                 "<path class=\"note\" d=\"M{left:.0} {y:.1}H{right:.0}\"/>\
                  <text class=\"notetext\" x=\"{:.0}\" y=\"{:.1}\">{}</text>",
-                right - 6.0,
+                right - 286.0,
                 y - 4.0,
                 escape(text)
             ));
@@ -306,8 +306,8 @@ impl<'a> Drawing<'a> {
         }
         self.add(format_args!(
             "<text class=\"violationtext\" x=\"{:.0}\" y=\"{:.1}\">{} is broken here</text>",
-            right - 6.0,
-            y + 14.0,
+            right - 286.0,
+            y + 15.0,
             escape(&failure.guarantee)
         ));
     }

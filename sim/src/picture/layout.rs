@@ -12,8 +12,8 @@ pub(super) struct Layout {
 
 /// Room for the times.
 const LEFT: f64 = 78.0;
-/// Room for the texts of the outermost client.
-const RIGHT: f64 = 30.0;
+/// Room for notes about the whole run.
+const RIGHT: f64 = 300.0;
 /// The server's column: room for arrows on both sides.
 const SERVER: f64 = 190.0;
 
