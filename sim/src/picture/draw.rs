@@ -157,7 +157,7 @@ impl<'a> Drawing<'a> {
     fn life(&mut self, life: &Life) {
         let x = self.layout.x(Line::Client(life.client));
         let top = self.axis.row(life.from);
-        let bottom = life.to.map_or(self.axis.bottom() + 10.0, |row| self.axis.row(row));
+        let bottom = life.to.map_or_else(|| self.axis.bottom() + 10.0, |row| self.axis.row(row));
         let concerned = self.failure.is_some_and(|it| it.sockets.contains(&life.socket));
         let class = if concerned { "life concerned" } else { "life" };
         let end = life.to.map_or("it lives to the end", |row| self.sentences[row].as_str());

@@ -143,8 +143,8 @@ pub(super) fn short(clients: &BTreeMap<SocketId, u32>, message: MessageId) -> St
 
 impl<'a> Reader<'a> {
     fn new(plan: &Plan, history: &'a History) -> Self {
-        let mut scene = Scene::default();
-        scene.clients = plan.clients.iter().map(|client| client.id).collect();
+        let clients = plan.clients.iter().map(|client| client.id).collect();
+        let scene = Scene { clients, ..Scene::default() };
         let mut reader = Self {
             scene,
             clients: BTreeMap::new(),
@@ -233,6 +233,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`read` names every event and picks these")]
     fn message(&mut self, row: usize, event: &'a Event) {
         match event {
             Event::Sent { message, room, .. } => {
@@ -279,6 +280,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`read` names every event and picks these")]
     fn call(&mut self, row: usize, event: &'a Event) {
         match event {
             Event::JoinSent { socket, room } => {
