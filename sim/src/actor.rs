@@ -150,6 +150,14 @@ impl Actor {
         }
     }
 
+    /// Its connection has gone over to a WebSocket. Whether it lives, so that it counts.
+    pub(crate) fn handle_upgrade(&self) -> bool {
+        if let Some(socket) = self.socket {
+            self.stage.record(Event::Upgraded { socket });
+        }
+        self.socket.is_some()
+    }
+
     /// Its connection, or an attempt at one, ended as only a server can end it.
     pub(crate) fn handle_expulsion(&self, reason: &str) {
         let reason = reason.to_owned();
@@ -318,8 +326,9 @@ impl Actor {
             attachments: body.attachments.clone(),
             asks: ack.then_some(Ask::Message { number }),
         };
+        let bytes = body.bytes();
         self.stage.enter(message, body);
-        self.stage.record(Event::Sent { message, room });
+        self.stage.record(Event::Sent { message, room, attachments, bytes });
         emit
     }
 

@@ -4,6 +4,7 @@
 //! 0 clean, 1 a violation, 2 a mistake in the call, 3 not deterministic.
 
 pub(crate) mod args;
+mod coverage;
 mod determinism;
 mod failing;
 mod fleet;
@@ -61,6 +62,7 @@ pub(crate) enum CommandError {
 /// Runs one command; its result goes to `out`.
 pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     match command {
+        Command::Coverage(args) => coverage::run(args, out),
         Command::Determinism(args) => determinism::run(args, out),
         Command::Fleet(args) => fleet::run(args, out),
         Command::Mutants(args) => mutants::run(args, out),

@@ -55,7 +55,7 @@ impl<'a> Recovery<'a> {
             }
             Event::Quiet { mark: Mark::Probe } => self.probe(at_us),
             Event::Quiet { mark: Mark::Settled } => self.settle(at_us),
-            Event::Sent { message, room } if self.is_probing => self.await_all(*message, room),
+            Event::Sent { message, room, .. } if self.is_probing => self.await_all(*message, room),
             Event::Delivered { socket, room, message, .. } => {
                 self.awaited.remove(&(*message, room.as_str(), *socket));
             }
@@ -76,6 +76,7 @@ impl<'a> Recovery<'a> {
             | Event::UnwatchSent { .. }
             | Event::Watched { .. }
             | Event::WatchSent { .. }
+            | Event::Upgraded { .. }
             | Event::Wish { is_connected: false, .. }
             | Event::Witnessed { .. } => {}
         }
@@ -194,7 +195,7 @@ mod tests {
     }
 
     fn sent() -> Event {
-        Event::Sent { message: PROBE, room: "a".to_owned() }
+        Event::Sent { message: PROBE, room: "a".to_owned(), attachments: 0, bytes: 20 }
     }
 
     #[test]

@@ -82,8 +82,8 @@ pub enum Event {
     Quiet { mark: Mark },
     /// The server refused a call.
     Refused { socket: SocketId, call: Call, error: String },
-    /// A message was sent.
-    Sent { message: MessageId, room: String },
+    /// A message was sent. `bytes` is how long its body is, attachments included.
+    Sent { message: MessageId, room: String, attachments: u8, bytes: u64 },
     /// A switch was acknowledged.
     SwitchAcked { socket: SocketId, from: String, to: String },
     /// A switch was sent.
@@ -96,6 +96,9 @@ pub enum Event {
     Watched { socket: SocketId, room: String, members: Vec<String> },
     /// A watch was asked for.
     WatchSent { socket: SocketId, room: String },
+    /// The connection has gone over from requests to a WebSocket, as its client says; or had
+    /// done so already when the socket began to live.
+    Upgraded { socket: SocketId },
     /// What a client wants when it acts no more.
     Wish { client: u32, is_connected: bool, rooms: Vec<String> },
     /// What the engine says: something has its place in its order.
@@ -143,6 +146,7 @@ impl Event {
             | Self::Foreign { .. }
             | Self::Quiet { .. }
             | Self::Refused { call: Call::Message { .. }, .. }
+            | Self::Upgraded { .. }
             | Self::Wish { .. }
             | Self::Witnessed { order: Order::Disconnect { .. } } => [None, None],
         };
@@ -170,7 +174,8 @@ impl Event {
             | Self::Unwatched { socket, .. }
             | Self::UnwatchSent { socket, .. }
             | Self::Watched { socket, .. }
-            | Self::WatchSent { socket, .. } => Some(*socket),
+            | Self::WatchSent { socket, .. }
+            | Self::Upgraded { socket } => Some(*socket),
             Self::Expelled { .. }
             | Self::Fault { .. }
             | Self::Quiet { .. }
@@ -206,6 +211,7 @@ impl Event {
             | Self::UnwatchSent { .. }
             | Self::Watched { .. }
             | Self::WatchSent { .. }
+            | Self::Upgraded { .. }
             | Self::Wish { .. }
             | Self::Witnessed { .. } => None,
         }
@@ -375,7 +381,8 @@ mod tests {
     fn entries_survive_the_disk_one_a_line() {
         let mut history = History::default();
         let message = MessageId { by: SocketId(1), number: 2 };
-        history.push(5, Event::Sent { message, room: "a\nb".to_owned() });
+        history
+            .push(5, Event::Sent { message, room: "a\nb".to_owned(), attachments: 0, bytes: 20 });
         history.push(6, Event::Quiet { mark: Mark::Healed });
         let order = Order::Leave { sid: "x".to_owned(), room: "a".to_owned() };
         history.push(7, Event::Witnessed { order });

@@ -238,7 +238,7 @@ impl<'a> Names<'a> {
             Event::Refused { socket, call, .. } => {
                 Record::Refused { client: client(*socket), request: self.request(call)? }
             }
-            Event::Sent { message, room } => {
+            Event::Sent { message, room, .. } => {
                 Record::Sent { message: message_id(*message), room: self.room(room) }
             }
             Event::SwitchAcked { socket, from, to } => Record::SwitchAcked {
@@ -259,6 +259,7 @@ impl<'a> Names<'a> {
             | Event::UnwatchSent { .. }
             | Event::Watched { .. }
             | Event::WatchSent { .. }
+            | Event::Upgraded { .. }
             | Event::Wish { .. }
             | Event::Witnessed { .. } => return None,
         })

@@ -13,6 +13,7 @@ compile_error!(
 
 pub mod acks;
 mod actor;
+pub mod coverage;
 pub mod dice;
 pub mod faults;
 pub mod heals;
@@ -21,6 +22,7 @@ pub mod judge;
 pub mod model;
 pub mod net;
 pub mod panics;
+pub mod picture;
 pub mod plain;
 pub mod plan;
 mod play;

@@ -3,6 +3,7 @@
 //! wants one.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,16 +127,24 @@ impl<D: Dialer> Player<D> {
             self.scratch.clone(),
         );
         let mut asked = BTreeMap::new();
+        let mut is_upgrade_told = false;
         let end = loop {
             let (actor, backoff) = (&mut self.actor, &mut self.backoff);
-            let mut handler = |event: Event<'_>, outgoing: &mut Outgoing<'_>| {
-                handle(event, outgoing, actor, backoff, &mut asked);
-            };
+            let listen = poll_fn(|cx| {
+                let now = Instant::now().into_std();
+                let polled = connection.poll(cx, now, &mut |event, outgoing| {
+                    handle(event, outgoing, actor, backoff, &mut asked);
+                });
+                if !is_upgrade_told && connection.session().phases().upgraded_at.is_some() {
+                    is_upgrade_told = actor.handle_upgrade();
+                }
+                polled
+            });
             let cue_at = self.cues.front().map(|(at, _)| *at);
             // What arrives goes first: an operation is of the moment after it.
             tokio::select! {
                 biased;
-                reason = connection.run(&mut handler) => break End::Broken(reason),
+                reason = listen => break End::Broken(reason),
                 () = until(cue_at) => {}
             }
             let Some((_, cue)) = self.cues.pop_front() else { continue };

@@ -14,9 +14,9 @@
 //! that ended may lack the last of them, one that lives at the end of the run may
 //! not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::history::{Change, Entry, Event, History, Mark, Order, SocketId};
+use crate::history::{Call, Change, Entry, Event, History, Mark, Order, SocketId};
 use crate::judge::Failure;
 
 /// The guarantee's name in the contract.
@@ -41,8 +41,8 @@ struct Audience<'a> {
     /// The same, by the engine's ids.
     servers_by_sid: BTreeMap<&'a str, &'a str>,
     rooms: BTreeMap<Place<'a>, Room<'a>>,
-    /// How many changes there were when a list was last asked for and not yet given.
-    asked: BTreeMap<(SocketId, &'a str), usize>,
+    /// How many changes there were when each list was asked for that was not given yet.
+    asked: BTreeMap<(SocketId, &'a str), VecDeque<usize>>,
     watches: BTreeMap<(SocketId, &'a str), Watch<'a>>,
     failures: Vec<Failure>,
 }
@@ -70,11 +70,14 @@ impl<'a> Audience<'a> {
                 self.servers.insert(*socket, server);
                 self.servers_by_sid.insert(sid, server);
             }
-            Event::Ended { socket, .. } => self.end_all(at_us, |(watcher, _)| watcher == *socket),
+            Event::Ended { socket, .. } => {
+                self.end_all(at_us, |(watcher, _)| watcher == *socket);
+                self.asked.retain(|(watcher, _), _| watcher != socket);
+            }
             Event::Quiet { mark: Mark::Settled } => self.settle(at_us),
             Event::WatchSent { socket, room } => {
                 let changes = self.changes(*socket, room);
-                self.asked.insert((*socket, room), changes);
+                self.asked.entry((*socket, room)).or_default().push_back(changes);
             }
             Event::Watched { socket, room, members } => {
                 self.begin(at_us, *socket, room, members);
@@ -83,6 +86,9 @@ impl<'a> Audience<'a> {
                 self.end_all(at_us, |watch| watch == (*socket, room.as_str()));
             }
             Event::Notice { socket, room, changes } => self.tell(at_us, *socket, room, changes),
+            Event::Refused { socket, call: Call::Watch { room }, .. } => {
+                self.asked(*socket, room);
+            }
             Event::Witnessed { order } => self.witness(order),
             Event::Acked { .. }
             | Event::Answered { .. }
@@ -101,6 +107,7 @@ impl<'a> Audience<'a> {
             | Event::SwitchAcked { .. }
             | Event::SwitchSent { .. }
             | Event::UnwatchSent { .. }
+            | Event::Upgraded { .. }
             | Event::Wish { .. } => {}
         }
     }
@@ -150,7 +157,7 @@ impl<'a> Audience<'a> {
         if list.len() < members.len() {
             self.accuse(at_us, socket, room, "a member is listed twice".to_owned());
         }
-        let from = self.asked.remove(&(socket, room)).unwrap_or_default();
+        let from = self.asked(socket, room).unwrap_or_default();
         let watch = Watch { list, from, to: self.changes(socket, room), told: Vec::new() };
         if watch.moments(self.rooms.get(&self.place(socket, room))).is_empty() {
             let what =
@@ -158,6 +165,11 @@ impl<'a> Audience<'a> {
             return self.accuse(at_us, socket, room, what);
         }
         self.watches.insert((socket, room), watch);
+    }
+
+    /// The request that is answered next: answers come in the order of requests.
+    fn asked(&mut self, socket: SocketId, room: &'a str) -> Option<usize> {
+        self.asked.get_mut(&(socket, room))?.pop_front()
     }
 
     fn tell(&mut self, at_us: u64, socket: SocketId, room: &'a str, changes: &'a [Change]) {
@@ -176,7 +188,6 @@ impl<'a> Audience<'a> {
         for ((socket, room), watch) in ended {
             self.judge(at_us, socket, room, &watch, false);
         }
-        self.asked.retain(|asked, _| !is_meant(*asked));
     }
 
     /// All that was told has arrived: who still watches lacks nothing.
@@ -334,6 +345,14 @@ mod tests {
         }
         let old = vec![asks(), list(&[]), notice(&[]), join("x"), asks(), list(&[])];
         assert!(sentences(old)[0].contains("true at no moment"));
+    }
+
+    #[test]
+    fn lists_that_are_asked_for_at_once_are_answered_in_order() {
+        let events = vec![asks(), join("x"), asks(), list(&[]), list(&["x"]), settled()];
+        assert_eq!(sentences(events), [""; 0]);
+        let events = vec![asks(), join("x"), asks(), list(&["x"]), list(&[]), settled()];
+        assert!(sentences(events)[0].contains("true at no moment"));
     }
 
     #[test]

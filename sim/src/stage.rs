@@ -29,6 +29,14 @@ pub(crate) struct Body {
     pub(crate) attachments: Vec<Bytes>,
 }
 
+impl Body {
+    /// How long it is, all in all.
+    pub(crate) fn bytes(&self) -> u64 {
+        let attachments: usize = self.attachments.iter().map(Bytes::len).sum();
+        (self.json.len() + attachments) as u64
+    }
+}
+
 impl Stage {
     /// Writes down what happened on the current host, now.
     pub(crate) fn record(&self, event: Event) {

@@ -34,6 +34,16 @@ pub fn tell(failure: &Failure, history: &History) -> String {
     story
 }
 
+/// One sentence for each entry of a history, with its time.
+pub(crate) fn sentences(history: &History) -> Vec<String> {
+    let cast = Cast::of(history);
+    let sentence = |entry: &Entry| {
+        let what = happening(&entry.event, &cast);
+        format!("{}.{:03} ms: {}", entry.at_us / 1000, entry.at_us % 1000, what.trim_start())
+    };
+    history.entries().iter().map(sentence).collect()
+}
+
 /// Whose sockets are whose.
 struct Cast<'a> {
     /// The client of each socket, and how many connections it had before.
@@ -147,27 +157,16 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         Event::LeaveAcked { socket, room } => format!("{} knows it has left {room:?}", who(socket)),
         Event::LeaveSent { socket, room } => format!("{} leaves {room:?}", who(socket)),
         Event::Notice { socket, room, changes } => {
-            let changes: Vec<String> = changes
-                .iter()
-                .map(|Change(is_in, sid)| {
-                    format!("{} is {}", cast.sid(sid), if *is_in { "in" } else { "out" })
-                })
-                .collect();
+            let changes: Vec<String> = changes.iter().map(|it| change(it, cast)).collect();
             format!("{} is told of {room:?}: {}", who(socket), changes.join(", "))
         }
         Event::Quiet { mark } => format!("--- quiet phase: {mark:?}").to_lowercase(),
         Event::Refused { socket, call, error } => {
-            let call = match call {
-                Call::Join { room } => format!("join of {room:?}"),
-                Call::Leave { room } => format!("leave of {room:?}"),
-                Call::Message { number } => format!("message {number}"),
-                Call::Switch { from, to } => format!("switch from {from:?} to {to:?}"),
-                Call::Unwatch { room } => format!("end of its watch of {room:?}"),
-                Call::Watch { room } => format!("watch of {room:?}"),
-            };
-            format!("{} is refused its {call}: {error}", who(socket))
+            format!("{} is refused its {}: {error}", who(socket), asked(call))
         }
-        Event::Sent { message, room } => format!("{} is sent to {room:?}", cast.message(*message)),
+        Event::Sent { message, room, .. } => {
+            format!("{} is sent to {room:?}", cast.message(*message))
+        }
         Event::SwitchAcked { socket, from, to } => {
             format!("{} knows it is in {to:?}, not in {from:?}", who(socket))
         }
@@ -185,11 +184,27 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
             format!("{} watches {room:?}, where there are [{}]", who(socket), members.join(", "))
         }
         Event::WatchSent { socket, room } => format!("{} asks to watch {room:?}", who(socket)),
+        Event::Upgraded { socket } => format!("{} has gone over to a WebSocket", who(socket)),
         Event::Wish { client, is_connected, rooms } => {
             let wish = if *is_connected { "connected" } else { "away" };
             format!("client {client} wants to be {wish}, in {rooms:?}")
         }
         Event::Witnessed { order } => format!("    engine: {}", step(order, cast)),
+    }
+}
+
+fn change(Change(is_in, sid): &Change, cast: &Cast<'_>) -> String {
+    format!("{} is {}", cast.sid(sid), if *is_in { "in" } else { "out" })
+}
+
+fn asked(call: &Call) -> String {
+    match call {
+        Call::Join { room } => format!("join of {room:?}"),
+        Call::Leave { room } => format!("leave of {room:?}"),
+        Call::Message { number } => format!("message {number}"),
+        Call::Switch { from, to } => format!("switch from {from:?} to {to:?}"),
+        Call::Unwatch { room } => format!("end of its watch of {room:?}"),
+        Call::Watch { room } => format!("watch of {room:?}"),
     }
 }
 
@@ -232,7 +247,10 @@ mod tests {
         let mut story_message = None;
         for number in 0..3 {
             let message = MessageId { by: SocketId(1), number };
-            push(3_000 + number, Event::Sent { message, room: "a".to_owned() });
+            push(
+                3_000 + number,
+                Event::Sent { message, room: "a".to_owned(), attachments: 0, bytes: 20 },
+            );
             story_message = Some(message);
         }
         push(4_000, Event::Fault { what: "server killed".to_owned() });

@@ -403,7 +403,7 @@ mod tests {
             plans.iter().flat_map(|plan| &plan.clients).flat_map(|client| &client.operations);
         let acts: BTreeSet<String> =
             operations.map(|operation| first_word(&format!("{:?}", operation.act))).collect();
-        assert_eq!(acts.len(), 8, "{acts:?}");
+        assert_eq!(acts.len(), 10, "{acts:?}");
         let faults = plans.iter().flat_map(|plan| &plan.faults);
         let kinds: BTreeSet<String> =
             faults.map(|fault| first_word(&format!("{:?}", fault.kind))).collect();

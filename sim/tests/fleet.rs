@@ -1,6 +1,7 @@
 //! Some hundred small seeds keep every guarantee, under faults and without. One
 //! test, hence one thread: tokio numbers tasks per process.
 
+use sim::coverage::{self, Coverage};
 use sim::judge::Counts;
 use sim::run::run;
 use sim::story;
@@ -25,12 +26,16 @@ fn every_guarantee_is_kept_under_faults_and_without() {
 
 fn fleet(profile: &Profile) -> Counts {
     let mut total = Counts::default();
+    let mut reached = Coverage::default();
     for seed in 0..SEEDS {
-        let run = run(&generate(seed, profile));
+        let plan = generate(seed, profile);
+        let run = run(&plan);
+        reached.add(&coverage::of(&plan, &run.history));
         if let Some(failure) = run.judgement.failures.first() {
             panic!("seed {seed} of {profile:?}:\n{}", story::tell(failure, &run.history));
         }
         total.add(&run.judgement.counts);
     }
+    assert_eq!(reached.missed(profile.faults), [], "never reached with {profile:?}");
     total
 }

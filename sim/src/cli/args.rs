@@ -15,6 +15,8 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
+    /// Runs many seeds and shows which rare situations they reach.
+    Coverage(CoverageArgs),
     /// Runs every seed twice in one process and twice in others: all must agree.
     Determinism(DeterminismArgs),
     /// Runs many seeds; a failing one is told, shrunk and stored.
@@ -92,9 +94,8 @@ pub(crate) struct FailingArgs {
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct RunArgs {
-    /// The seed that the plan is made from.
-    #[arg(long)]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) seed: SeedArgs,
 
     #[command(flatten)]
     pub(crate) profile: ProfileArgs,
@@ -110,11 +111,34 @@ pub(crate) struct RunArgs {
     pub(crate) output: OutputArgs,
 }
 
+/// A seed, as an argument or as an option.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct SeedArgs {
+    /// The seed that the plan is made from.
+    #[arg(value_name = "SEED")]
+    place: Option<u64>,
+
+    /// The same.
+    #[arg(long = "seed", value_name = "SEED")]
+    option: Option<u64>,
+}
+
+impl SeedArgs {
+    pub(crate) fn seed(self) -> u64 {
+        self.place.or(self.option).expect("one of the group is required")
+    }
+}
+
 #[derive(clap::Args, Debug)]
 pub(crate) struct OutputArgs {
     /// Write the history to this file, one JSON object a line.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, visible_alias = "trace", value_name = "FILE.jsonl")]
     pub(crate) history: Option<PathBuf>,
+
+    /// Draw the run to this file: one page of HTML that any browser shows.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) timeline: Option<PathBuf>,
 
     /// Print the result as one JSON object.
     #[arg(long)]
@@ -187,6 +211,28 @@ pub(crate) struct FleetArgs {
     pub(crate) tell: usize,
 
     /// Print the result as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct CoverageArgs {
+    /// How many seeds.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) seeds: u64,
+
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) start: u64,
+
+    /// How many processes.
+    #[arg(long, default_value_t = NonZeroU64::MIN)]
+    pub(crate) jobs: NonZeroU64,
+
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgs,
+
+    /// Print the result as one JSON object: situation to runs and times.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,5 +1,5 @@
-//! What becomes of a failing plan: its story, a small version of it in a file, and
-//! the one command that runs it again.
+//! What becomes of a failing plan: its story, a small version of it in a file, its
+//! picture beside it, and the one command that runs it again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use sim::picture;
 use sim::plan::Plan;
 use sim::run::{Run, run};
 use sim::shrink::{Shrunk, shrink};
@@ -26,6 +27,8 @@ pub(crate) struct Report {
     pub(crate) shrunk_for: String,
     /// Where the shrunk plan is.
     pub(crate) file: PathBuf,
+    /// Where it is drawn.
+    pub(crate) picture: PathBuf,
     /// How many clients, operations and faults it has.
     pub(crate) size: String,
     /// Operations left.
@@ -57,12 +60,16 @@ pub(crate) fn report(plan: &Plan, whole: &Run, args: &FailingArgs) -> Result<Rep
     let name = plan.origin.map_or_else(|| "plan".to_owned(), |seed| format!("seed-{seed}"));
     let file = args.out.join(format!("{name}-{}.json", failure.guarantee));
     store(&plan, &file)?;
+    let picture = file.with_extension("html");
+    let replay = replay(&file);
+    write(&picture, &picture::page(&plan, &small.history, Some(failure), &replay))?;
     Ok(Report {
         seed: plan.origin,
         guarantees,
         shrunk_for: failure.guarantee.clone(),
-        replay: format!("cargo run --release -p sim -- replay {}", file.display()),
+        replay,
         file,
+        picture,
         size: plan.size(),
         operations: plan.operation_count(),
         faults: plan.faults.len(),
@@ -81,11 +88,21 @@ pub(crate) fn shrink_for(guarantee: &str, plan: &Plan, runs_max: usize) -> Shrun
 
 /// Writes a plan to a file, with the folders above it.
 pub(crate) fn store(plan: &Plan, path: &Path) -> Result<(), CommandError> {
+    write(path, &plan.encode())
+}
+
+/// Writes a file, with the folders above it.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), CommandError> {
     let refuse = |source| CommandError::File { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(refuse)?;
     }
-    fs::write(path, plan.encode()).map_err(refuse)
+    fs::write(path, text).map_err(refuse)
+}
+
+/// The command that runs a stored plan again.
+pub(crate) fn replay(file: &Path) -> String {
+    format!("cargo run --release -p sim -- replay {}", file.display())
 }
 
 impl Report {
@@ -97,7 +114,8 @@ impl Report {
         writeln!(out, "shrunk in {} runs to {}:\n", self.shrink_runs, self.size)?;
         writeln!(out, "{}", self.story)?;
         writeln!(out, "plan stored in {}; replay it with", self.file.display())?;
-        writeln!(out, "    {}\n", self.replay)?;
+        writeln!(out, "    {}", self.replay)?;
+        writeln!(out, "drawn in {} (open it in a browser)\n", self.picture.display())?;
         Ok(())
     }
 }

@@ -13,14 +13,15 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use sim::coverage::{Coverage, RUNS_MIN, Situation};
 use sim::judge::Counts;
 use sim::run::run as run_plan;
 use sim::swarm::{Profile, generate};
 
-use super::args::FleetArgs;
+use super::args::{Faults, FleetArgs};
 use super::failing::{self, Report};
 use super::worker::{SeedResult, Share, Worker};
-use super::{CommandError, Outcome};
+use super::{CommandError, Outcome, coverage};
 
 /// A world takes milliseconds; after this long without any result it hangs.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -30,11 +31,15 @@ const ENDS: &str = "world_ends";
 
 /// What a fleet found.
 #[derive(Debug, Default, Serialize)]
-struct Summary {
+pub(super) struct Summary {
     seeds: u64,
     seconds: f64,
     runs_per_second: f64,
     counts: Counts,
+    /// How many runs were in which situation, and how often.
+    pub(super) coverage: Coverage,
+    /// What a fleet of this size had to reach and did not.
+    pub(super) never_reached: Vec<Situation>,
     /// Every failing seed with the guarantees it breaks.
     failing: BTreeMap<u64, Vec<String>>,
     /// The first of them, shrunk.
@@ -43,6 +48,26 @@ struct Summary {
 
 /// Runs the fleet.
 pub(super) fn run(args: &FleetArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    let mut summary = gather_all(args)?;
+    tell_some(args, &mut summary)?;
+    if args.json {
+        let text = serde_json::to_string(&summary).expect("a summary has only strings as keys");
+        writeln!(out, "{text}")?;
+    } else {
+        write(&summary, args, out)?;
+    }
+    Ok(summary.outcome())
+}
+
+impl Summary {
+    pub(super) fn outcome(&self) -> Outcome {
+        let is_clean = self.failing.is_empty() && self.never_reached.is_empty();
+        if is_clean { Outcome::Clean } else { Outcome::Violation }
+    }
+}
+
+/// Runs all seeds.
+pub(super) fn gather_all(args: &FleetArgs) -> Result<Summary, CommandError> {
     let end = args.start.saturating_add(args.seeds);
     let jobs = args.jobs.get().min(args.seeds.max(1));
     let shares = (0..jobs).map(|job| Share { start: args.start + job, step: jobs, end });
@@ -53,14 +78,10 @@ pub(super) fn run(args: &FleetArgs, out: &mut dyn Write) -> Result<Outcome, Comm
     summary.seconds = started.elapsed().as_secs_f64();
     summary.runs_per_second = args.seeds as f64 / summary.seconds;
     progress.finish_and_clear();
-    tell_some(args, &mut summary)?;
-    if args.json {
-        let text = serde_json::to_string(&summary).expect("a summary has only strings as keys");
-        writeln!(out, "{text}")?;
-    } else {
-        write(&summary, args, out)?;
+    if summary.seeds >= RUNS_MIN {
+        summary.never_reached = summary.coverage.missed(args.profile.profile == Faults::Swarm);
     }
-    Ok(if summary.failing.is_empty() { Outcome::Clean } else { Outcome::Violation })
+    Ok(summary)
 }
 
 /// The time by the wall, for people.
@@ -130,6 +151,7 @@ fn take_in(
                 jobs[job].missing.remove(&result.seed);
                 progress.inc(1);
                 summary.counts.add(&result.counts);
+                summary.coverage.add(&result.coverage);
                 if !result.guarantees.is_empty() {
                     progress.set_message(format!("{} failing", summary.failing.len() + 1));
                     summary.failing.insert(result.seed, result.guarantees);
@@ -178,6 +200,7 @@ fn write(summary: &Summary, args: &FleetArgs, out: &mut dyn Write) -> Result<(),
         summary.counts.connections,
         summary.counts.indeterminate
     )?;
+    coverage::write(&summary.coverage, &summary.never_reached, out)?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use sim::judge::{Counts, Failure};
+use sim::picture;
 use sim::plan::Plan;
 use sim::run::{Run, run as run_plan};
 use sim::story;
@@ -26,12 +27,18 @@ struct RunJson<'a> {
 
 /// `sim run`: the plan of one seed.
 pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
-    let plan = generate(args.seed, &Profile::from(&args.profile));
+    let seed = args.seed.seed();
+    let plan = generate(seed, &Profile::from(&args.profile));
     if let Some(path) = &args.plan {
         failing::store(&plan, path)?;
     }
     let run = run_plan(&plan);
     write_history(&run, &args.output)?;
+    let again = format!(
+        "cargo run --release -p sim -- run {seed} {}",
+        args.profile.to_arguments().join(" ")
+    );
+    draw(&plan, &run, &args.output, &again)?;
     let report = match run.judgement.failures.is_empty() {
         true => None,
         false => Some(failing::report(&plan, &run, &args.failing)?),
@@ -53,6 +60,7 @@ pub(super) fn replay(args: &ReplayArgs, out: &mut dyn Write) -> Result<Outcome, 
     let plan = read(&args.file)?;
     let run = run_plan(&plan);
     write_history(&run, &args.output)?;
+    draw(&plan, &run, &args.output, &failing::replay(&args.file))?;
     if args.output.json {
         write_json(&plan, &run, None, out)?;
         return Ok(outcome(&run));
@@ -104,6 +112,12 @@ fn write_history(run: &Run, args: &OutputArgs) -> Result<(), CommandError> {
     let Some(path) = &args.history else { return Ok(()) };
     let refuse = |source| CommandError::File { path: path.clone(), source };
     fs::write(path, run.history.encode()).map_err(refuse)
+}
+
+fn draw(plan: &Plan, run: &Run, args: &OutputArgs, again: &str) -> Result<(), CommandError> {
+    let Some(path) = &args.timeline else { return Ok(()) };
+    let failure = run.judgement.failures.first();
+    failing::write(path, &picture::page(plan, &run.history, failure, again))
 }
 
 fn write_summary(plan: &Plan, run: &Run, out: &mut dyn Write) -> Result<(), CommandError> {

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde::{Deserialize, Serialize};
+use sim::coverage::{self, Times};
 use sim::judge::Counts;
 use sim::run::run as run_plan;
 use sim::swarm::{Profile, generate};
@@ -20,14 +21,23 @@ pub(crate) struct SeedResult {
     /// The guarantees broken.
     pub(crate) guarantees: Vec<String>,
     pub(crate) counts: Counts,
+    /// How often it was in which situation.
+    pub(crate) coverage: Times,
 }
 
 impl SeedResult {
     /// Runs one seed in this process.
     pub(crate) fn of(seed: u64, profile: &Profile) -> Self {
-        let run = run_plan(&generate(seed, profile));
+        let plan = generate(seed, profile);
+        let run = run_plan(&plan);
         let guarantees = run.judgement.guarantees().into_iter().map(str::to_owned).collect();
-        Self { seed, hash: run.history.hash(), guarantees, counts: run.judgement.counts }
+        Self {
+            seed,
+            hash: run.history.hash(),
+            guarantees,
+            counts: run.judgement.counts,
+            coverage: coverage::of(&plan, &run.history),
+        }
     }
 }
 

@@ -1,0 +1,45 @@
+//! `sim coverage`: which situations a fleet of seeds reaches, and how often.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use sim::coverage::{Coverage, Situation};
+
+use super::args::{CoverageArgs, FailingArgs, FleetArgs};
+use super::{CommandError, Outcome, fleet};
+
+/// Runs the seeds and writes the table alone.
+pub(super) fn run(args: &CoverageArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    let summary = fleet::gather_all(&FleetArgs {
+        seeds: args.seeds,
+        start: args.start,
+        jobs: args.jobs,
+        profile: args.profile.clone(),
+        failing: FailingArgs { out: PathBuf::new(), shrink_runs: 0 },
+        tell: 0,
+        json: args.json,
+    })?;
+    if args.json {
+        let text = serde_json::to_string(&summary.coverage).expect("its keys are names");
+        writeln!(out, "{text}")?;
+    } else {
+        write(&summary.coverage, &summary.never_reached, out)?;
+    }
+    Ok(summary.outcome())
+}
+
+/// Writes the table, and what is missing in it.
+pub(super) fn write(
+    coverage: &Coverage,
+    never_reached: &[Situation],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    writeln!(out, "{:<62} {:>8} {:>9}", "situation", "runs", "times")?;
+    for (situation, reached) in coverage.rows() {
+        writeln!(out, "{:<62} {:>8} {:>9}", situation.text(), reached.runs, reached.times)?;
+    }
+    for situation in never_reached {
+        writeln!(out, "never reached: {}", situation.text())?;
+    }
+    Ok(())
+}

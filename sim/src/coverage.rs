@@ -1,0 +1,168 @@
+//! "Sometimes" coverage: situations that a fleet must reach, or it has proved less
+//! than it seems to.
+//!
+//! A guarantee that is never broken may also never have been tried. Each
+//! [`Situation`] is one in which chat servers go wrong; [`of`] counts how often a run
+//! was in it, from its plan and its history alone. A fleet adds these up, and fails
+//! if it never reached one.
+//!
+//! A new situation is a variant, its row in [`Situation::text`], and the place in the
+//! reader where it is counted. What a history cannot tell is not here: which shard a
+//! connection is on, for one.
+
+mod reader;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use reader::of;
+
+/// A fleet of fewer runs than this may miss a rare situation by chance.
+pub const RUNS_MIN: u64 = 1_000;
+
+/// Something that should happen sometimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "`text` says what each one is")]
+pub enum Situation {
+    BacklogSizedMessage,
+    BinaryDelivered,
+    ClientsSwap,
+    EmptyRoomRevived,
+    JoinAndMessageInOneStep,
+    JoinUnackedAtCrash,
+    KillWithUnacked,
+    MessageInFlightAtDisconnect,
+    MessageInFlightDuringLeave,
+    PowerLossWithUnacked,
+    ReconnectUnderFaults,
+    RefusedCall,
+    RejoinAfterReconnect,
+    RoomOfOne,
+    ServerGivesUpAClient,
+    SpeakerSwitches,
+    SwitchBetweenSpeakers,
+    UpgradeUnderTraffic,
+}
+
+impl Situation {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::BacklogSizedMessage,
+        Self::BinaryDelivered,
+        Self::ClientsSwap,
+        Self::EmptyRoomRevived,
+        Self::JoinAndMessageInOneStep,
+        Self::JoinUnackedAtCrash,
+        Self::KillWithUnacked,
+        Self::MessageInFlightAtDisconnect,
+        Self::MessageInFlightDuringLeave,
+        Self::PowerLossWithUnacked,
+        Self::ReconnectUnderFaults,
+        Self::RefusedCall,
+        Self::RejoinAfterReconnect,
+        Self::RoomOfOne,
+        Self::ServerGivesUpAClient,
+        Self::SpeakerSwitches,
+        Self::SwitchBetweenSpeakers,
+        Self::UpgradeUnderTraffic,
+    ];
+
+    /// What happens in it.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::BacklogSizedMessage => "a message longer than a stream's buffer is delivered",
+            Self::BinaryDelivered => "a message with attachments is delivered",
+            Self::ClientsSwap => "two clients change places between two rooms at once",
+            Self::EmptyRoomRevived => "a room that all have left is joined again",
+            Self::JoinAndMessageInOneStep => "a join and a message to its room in one step",
+            Self::JoinUnackedAtCrash => "the server goes down with a join unanswered",
+            Self::KillWithUnacked => "the server is killed with a message on its way to it",
+            Self::MessageInFlightAtDisconnect => {
+                "a connection ends with a message on its way to it"
+            }
+            Self::MessageInFlightDuringLeave => "a message arrives between a leave and its ack",
+            Self::PowerLossWithUnacked => "power is lost with a message on its way to the server",
+            Self::ReconnectUnderFaults => "a client comes back while something is still wrong",
+            Self::RefusedCall => "the server refuses a call",
+            Self::RejoinAfterReconnect => "a client joins a room again over a new connection",
+            Self::RoomOfOne => "a message to a room with no member but its sender",
+            Self::ServerGivesUpAClient => {
+                "the server ends a connection that its client holds alive"
+            }
+            Self::SpeakerSwitches => "a client switches rooms with its own message on its way",
+            Self::SwitchBetweenSpeakers => "a switch, while others speak in both of its rooms",
+            Self::UpgradeUnderTraffic => "an upgrade with messages on their way to the client",
+        }
+    }
+
+    /// Whether it takes a fault to get there.
+    pub const fn needs_faults(self) -> bool {
+        match self {
+            Self::JoinUnackedAtCrash
+            | Self::KillWithUnacked
+            | Self::PowerLossWithUnacked
+            | Self::ReconnectUnderFaults
+            | Self::ServerGivesUpAClient => true,
+            Self::BacklogSizedMessage
+            | Self::BinaryDelivered
+            | Self::ClientsSwap
+            | Self::EmptyRoomRevived
+            | Self::JoinAndMessageInOneStep
+            | Self::MessageInFlightAtDisconnect
+            | Self::MessageInFlightDuringLeave
+            | Self::RefusedCall
+            | Self::RejoinAfterReconnect
+            | Self::RoomOfOne
+            | Self::SpeakerSwitches
+            | Self::SwitchBetweenSpeakers
+            | Self::UpgradeUnderTraffic => false,
+        }
+    }
+}
+
+/// How often one run was in each situation; those it was never in are left out.
+pub type Times = BTreeMap<Situation, u64>;
+
+/// How often a situation was reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reached {
+    /// Runs that had it.
+    pub runs: u64,
+    /// Times in all of them.
+    pub times: u64,
+}
+
+/// The sum over many runs; every situation is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Coverage(BTreeMap<Situation, Reached>);
+
+impl Default for Coverage {
+    fn default() -> Self {
+        Self(Situation::ALL.into_iter().map(|it| (it, Reached::default())).collect())
+    }
+}
+
+impl Coverage {
+    /// Adds one run.
+    pub fn add(&mut self, times: &Times) {
+        for (situation, times) in times {
+            let reached = self.0.entry(*situation).or_default();
+            reached.runs += 1;
+            reached.times += times;
+        }
+    }
+
+    /// Every situation and how often it was reached.
+    pub fn rows(&self) -> impl Iterator<Item = (Situation, Reached)> {
+        self.0.iter().map(|(situation, reached)| (*situation, *reached))
+    }
+
+    /// What was never reached, of what can be: `faults` says whether there were any.
+    pub fn missed(&self, faults: bool) -> Vec<Situation> {
+        let missed = self.rows().filter(|(_, reached)| reached.runs == 0);
+        missed.map(|(it, _)| it).filter(|it| faults || !it.needs_faults()).collect()
+    }
+}

@@ -1,0 +1,286 @@
+//! Reads a history and counts the situations it was in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::history::{Call, Entry, Event, History, MessageId, Order, SocketId};
+use crate::plan::{FaultKind, Plan};
+
+use super::{Situation, Times};
+
+/// How often a run was in each situation.
+pub fn of(plan: &Plan, history: &History) -> Times {
+    let mut reader = Reader::new(plan);
+    for entry in history.entries() {
+        if let Event::Connected { socket, sid, .. } = &entry.event {
+            reader.sids.insert(sid, *socket);
+        }
+    }
+    for entry in history.entries() {
+        reader.read(entry);
+    }
+    reader.times
+}
+
+/// A switch without an answer, and who else has spoken meanwhile in which of its rooms.
+struct Switch<'a> {
+    from: &'a str,
+    to: &'a str,
+    spoken: BTreeSet<&'a str>,
+}
+
+/// A message that was sent.
+struct Sent {
+    /// Whether it is going to be accepted, once it is there.
+    is_due: bool,
+    attachments: u8,
+    bytes: u64,
+}
+
+struct Reader<'a> {
+    plan: &'a Plan,
+    times: Times,
+    sids: BTreeMap<&'a str, SocketId>,
+    /// The living sockets and their clients.
+    living: BTreeMap<SocketId, u32>,
+    /// The rooms that clients have been in, over earlier connections too.
+    known_rooms: BTreeSet<(u32, &'a str)>,
+    returned: BTreeSet<u32>,
+    sent: BTreeMap<MessageId, Sent>,
+    /// What each socket is going to hear.
+    in_flight: BTreeMap<SocketId, BTreeSet<MessageId>>,
+    joins: BTreeSet<(SocketId, &'a str)>,
+    leaves: BTreeSet<(SocketId, &'a str)>,
+    switches: BTreeMap<SocketId, Switch<'a>>,
+    /// As the engine has it.
+    members: BTreeMap<&'a str, BTreeSet<SocketId>>,
+    /// When somebody last joined, and when somebody last spoke.
+    last_us: BTreeMap<(bool, &'a str), u64>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        Self {
+            plan,
+            times: Times::new(),
+            sids: BTreeMap::new(),
+            living: BTreeMap::new(),
+            known_rooms: BTreeSet::new(),
+            returned: BTreeSet::new(),
+            sent: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            joins: BTreeSet::new(),
+            leaves: BTreeSet::new(),
+            switches: BTreeMap::new(),
+            members: BTreeMap::new(),
+            last_us: BTreeMap::new(),
+        }
+    }
+
+    fn count(&mut self, situation: Situation, happens: bool) {
+        if happens {
+            *self.times.entry(situation).or_default() += 1;
+        }
+    }
+
+    fn read(&mut self, Entry { at_us, event }: &'a Entry) {
+        match event {
+            Event::Connected { socket, client, .. } => self.connect(*at_us, *socket, *client),
+            Event::Delivered { socket, room, message, .. } => {
+                self.deliver(*socket, room, *message);
+            }
+            Event::Ended { socket, .. } => self.end(*socket),
+            Event::Fault { what } if what == "the server is killed" => self.crash(*at_us),
+            Event::JoinAcked { socket, room } => self.join_acked(*socket, room),
+            Event::JoinSent { socket, room } => {
+                self.joins.insert((*socket, room));
+            }
+            Event::LeaveAcked { socket, room } => {
+                self.leaves.remove(&(*socket, room.as_str()));
+            }
+            Event::LeaveSent { socket, room } => {
+                self.leaves.insert((*socket, room));
+            }
+            Event::Refused { socket, call, .. } => self.refuse(*socket, call),
+            Event::Sent { message, room, attachments, bytes } => {
+                let (attachments, bytes) = (*attachments, *bytes);
+                let is_due = self.is_member(message.by, room);
+                self.sent.insert(*message, Sent { is_due, attachments, bytes });
+            }
+            Event::SwitchAcked { socket, .. } => {
+                self.switches.remove(socket);
+            }
+            Event::SwitchSent { socket, from, to } => self.switch(*socket, from, to),
+            Event::Upgraded { socket } => {
+                let is_busy = self.in_flight.get(socket).is_some_and(|it| !it.is_empty());
+                self.count(Situation::UpgradeUnderTraffic, is_busy);
+            }
+            Event::Witnessed { order } => self.witness(*at_us, order),
+            Event::Acked { .. }
+            | Event::Answered { .. }
+            | Event::Asked { .. }
+            | Event::Expelled { .. }
+            | Event::Fault { .. }
+            | Event::Foreign { .. }
+            | Event::Notice { .. }
+            | Event::Quiet { .. }
+            | Event::Unwatched { .. }
+            | Event::UnwatchSent { .. }
+            | Event::Watched { .. }
+            | Event::WatchSent { .. }
+            | Event::Wish { .. } => {}
+        }
+    }
+
+    /// Whether it is a member and stays one: a message of somebody else is refused.
+    fn is_member(&self, socket: SocketId, room: &str) -> bool {
+        let is_in = self.members.get(room).is_some_and(|members| members.contains(&socket));
+        let leaves = self.leaves.contains(&(socket, room));
+        let switches = self.switches.get(&socket).is_some_and(|switch| switch.from == room);
+        is_in && !leaves && !switches
+    }
+
+    fn connect(&mut self, at_us: u64, socket: SocketId, client: u32) {
+        self.living.insert(socket, client);
+        let at_ms = at_us / 1000;
+        let is_wrong =
+            |fault: &crate::plan::Fault| (fault.from_ms..fault.until_ms).contains(&at_ms);
+        let under_faults = self.plan.faults.iter().any(is_wrong) && self.returned.contains(&client);
+        self.count(Situation::ReconnectUnderFaults, under_faults);
+    }
+
+    fn deliver(&mut self, socket: SocketId, room: &'a str, message: MessageId) {
+        if let Some(in_flight) = self.in_flight.get_mut(&socket) {
+            in_flight.remove(&message);
+        }
+        let Some(sent) = self.sent.get(&message) else { return };
+        let is_binary = sent.attachments > 0;
+        let is_long = sent.bytes > u64::from(self.plan.network.stream.buffer_bytes);
+        self.count(Situation::BinaryDelivered, is_binary);
+        self.count(Situation::BacklogSizedMessage, is_long);
+        let is_leaving = self.leaves.contains(&(socket, room));
+        self.count(Situation::MessageInFlightDuringLeave, is_leaving);
+    }
+
+    fn end(&mut self, socket: SocketId) {
+        if let Some(client) = self.living.remove(&socket) {
+            self.returned.insert(client);
+        }
+        let in_flight = self.in_flight.remove(&socket).unwrap_or_default();
+        self.count(Situation::MessageInFlightAtDisconnect, !in_flight.is_empty());
+        self.joins.retain(|(owner, _)| *owner != socket);
+        self.leaves.retain(|(owner, _)| *owner != socket);
+        self.switches.remove(&socket);
+    }
+
+    fn crash(&mut self, at_us: u64) {
+        let at_ms = at_us / 1000;
+        let is_power_loss = self.plan.faults.iter().any(|fault| {
+            fault.kind == FaultKind::PowerLoss && (fault.from_ms..fault.until_ms).contains(&at_ms)
+        });
+        let kind = match is_power_loss {
+            true => Situation::PowerLossWithUnacked,
+            false => Situation::KillWithUnacked,
+        };
+        let living = &self.living;
+        let is_under_way =
+            |(message, sent): (&MessageId, &Sent)| sent.is_due && living.contains_key(&message.by);
+        let under_way = self.sent.iter().any(is_under_way);
+        self.count(kind, under_way);
+        self.count(Situation::JoinUnackedAtCrash, !self.joins.is_empty());
+        self.members.clear();
+    }
+
+    fn join_acked(&mut self, socket: SocketId, room: &'a str) {
+        self.joins.remove(&(socket, room));
+        let Some(&client) = self.living.get(&socket) else { return };
+        let is_again = !self.known_rooms.insert((client, room)) && self.returned.contains(&client);
+        self.count(Situation::RejoinAfterReconnect, is_again);
+    }
+
+    fn refuse(&mut self, socket: SocketId, call: &'a Call) {
+        self.count(Situation::RefusedCall, true);
+        match call {
+            Call::Join { room } => {
+                self.joins.remove(&(socket, room.as_str()));
+            }
+            Call::Leave { room } => {
+                self.leaves.remove(&(socket, room.as_str()));
+            }
+            Call::Message { .. } | Call::Unwatch { .. } | Call::Watch { .. } => {}
+            Call::Switch { .. } => {
+                self.switches.remove(&socket);
+            }
+        }
+    }
+
+    fn switch(&mut self, socket: SocketId, from: &'a str, to: &'a str) {
+        let speaks = self.sent.iter().any(|(message, sent)| message.by == socket && sent.is_due);
+        self.count(Situation::SpeakerSwitches, speaks);
+        let swaps = from != to && self.switches.values().any(|it| (it.from, it.to) == (to, from));
+        self.count(Situation::ClientsSwap, swaps);
+        self.switches.insert(socket, Switch { from, to, spoken: BTreeSet::new() });
+    }
+
+    fn witness(&mut self, at_us: u64, order: &'a Order) {
+        let socket = self.sids.get(order.sid()).copied();
+        match order {
+            Order::Broadcast { room, message, .. } => {
+                if let (Some(socket), Some(message)) = (socket, *message) {
+                    self.broadcast(at_us, socket, room, message);
+                }
+            }
+            Order::Disconnect { .. } => {
+                let Some(socket) = socket else { return };
+                let lives = self.living.contains_key(&socket);
+                self.count(Situation::ServerGivesUpAClient, lives);
+                for members in self.members.values_mut() {
+                    members.remove(&socket);
+                }
+            }
+            Order::Join { room, .. } => self.enter(at_us, socket, room),
+            Order::Leave { room, .. } => self.exit(socket, room),
+            Order::Switch { from, to, .. } => {
+                self.exit(socket, from);
+                self.enter(at_us, socket, to);
+            }
+        }
+    }
+
+    fn enter(&mut self, at_us: u64, socket: Option<SocketId>, room: &'a str) {
+        let Some(socket) = socket else { return };
+        let was_left = self.members.get(room).is_some_and(BTreeSet::is_empty);
+        self.members.entry(room).or_default().insert(socket);
+        self.count(Situation::EmptyRoomRevived, was_left);
+        let spoken_us = self.last_us.get(&(true, room)).copied();
+        self.count(Situation::JoinAndMessageInOneStep, spoken_us == Some(at_us));
+        self.last_us.insert((false, room), at_us);
+    }
+
+    fn exit(&mut self, socket: Option<SocketId>, room: &'a str) {
+        if let (Some(socket), Some(members)) = (socket, self.members.get_mut(room)) {
+            members.remove(&socket);
+        }
+    }
+
+    fn broadcast(&mut self, at_us: u64, sender: SocketId, room: &'a str, message: MessageId) {
+        if let Some(sent) = self.sent.get_mut(&message) {
+            sent.is_due = false;
+        }
+        let members = self.members.get(room).cloned().unwrap_or_default();
+        self.count(Situation::RoomOfOne, members.len() == 1 && members.contains(&sender));
+        for &member in members.iter().filter(|member| **member != sender) {
+            self.in_flight.entry(member).or_default().insert(message);
+        }
+        let joined_us = self.last_us.get(&(false, room)).copied();
+        self.count(Situation::JoinAndMessageInOneStep, joined_us == Some(at_us));
+        self.last_us.insert((true, room), at_us);
+        let mut complete = 0;
+        for switch in self.switches.iter_mut().filter(|(by, _)| **by != sender).map(|it| it.1) {
+            let concerns = switch.from != switch.to && [switch.from, switch.to].contains(&room);
+            if concerns && switch.spoken.insert(room) && switch.spoken.len() == 2 {
+                complete += 1;
+            }
+        }
+        (0..complete).for_each(|_| self.count(Situation::SwitchBetweenSpeakers, true));
+    }
+}

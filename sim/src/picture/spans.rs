@@ -1,0 +1,95 @@
+//! The faults of a plan as stretches of lines.
+
+use crate::plan::{Direction, Fault, FaultKind};
+
+use super::scene::Line;
+
+/// How a stretch is shaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shade {
+    Cut,
+    Down,
+    Held,
+    HalfCut,
+    Slow,
+}
+
+impl Shade {
+    /// Its name among the page's styles.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Cut => "cut",
+            Self::Down => "down",
+            Self::HalfCut => "halfcut",
+            Self::Held => "held",
+            Self::Slow => "slow",
+        }
+    }
+}
+
+/// A fault on one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) line: Line,
+    pub(super) from_us: u64,
+    pub(super) until_us: u64,
+    pub(super) shade: Shade,
+    pub(super) label: String,
+}
+
+/// One span for each fault and line concerned.
+pub(super) fn spans(faults: &[Fault]) -> Vec<Span> {
+    faults.iter().flat_map(of_fault).collect()
+}
+
+fn of_fault(fault: &Fault) -> Vec<Span> {
+    let (shade, label) = describe(&fault.kind);
+    let lines: Vec<Line> = match fault.kind.clients() {
+        [] => vec![Line::Server],
+        clients => clients.iter().map(|&client| Line::Client(client)).collect(),
+    };
+    let span = |line| Span {
+        line,
+        from_us: fault.from_ms * 1000,
+        until_us: fault.until_ms * 1000,
+        shade,
+        label: label.clone(),
+    };
+    lines.into_iter().map(span).collect()
+}
+
+fn describe(kind: &FaultKind) -> (Shade, String) {
+    match kind {
+        FaultKind::Kill => (Shade::Down, "server killed".to_owned()),
+        FaultKind::Partition { direction, .. } => match direction {
+            Direction::Both => (Shade::Cut, "cut".to_owned()),
+            Direction::ToClient => (Shade::HalfCut, "deaf: server to client is lost".to_owned()),
+            Direction::ToServer => (Shade::HalfCut, "mute: client to server is lost".to_owned()),
+        },
+        FaultKind::PowerLoss => (Shade::Down, "server without power".to_owned()),
+        FaultKind::Slow { latency, .. } => {
+            (Shade::Slow, format!("slow: {} to {} ms", latency.min_ms, latency.max_ms))
+        }
+        FaultKind::Stall { .. } => (Shade::Held, "held back".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_that_a_fault_concerns_has_a_span() {
+        let fault = |kind| Fault { from_ms: 10, until_ms: 20, kind };
+        let faults = [
+            fault(FaultKind::Stall { clients: vec![3, 5] }),
+            fault(FaultKind::PowerLoss),
+            fault(FaultKind::Partition { clients: vec![1], direction: Direction::ToServer }),
+        ];
+        let spans = spans(&faults);
+        let lines: Vec<Line> = spans.iter().map(|span| span.line).collect();
+        assert_eq!(lines, [Line::Client(3), Line::Client(5), Line::Server, Line::Client(1)]);
+        assert!(spans.iter().all(|span| (span.from_us, span.until_us) == (10_000, 20_000)));
+        assert!(spans[3].label.contains("client to server is lost"));
+    }
+}
