@@ -1,9 +1,13 @@
-//! The simulated network behind the engine's seam: turmoil's streams.
+//! The simulated network behind the engine's seam: turmoil's streams, or the packets
+//! of turmoil-net ([`packets`]).
 //!
 //! [`SimNet`] names what a world needs of a network, so that another substrate can
 //! take turmoil's place; the engine and the clients see only
 //! [`Listener`](parlor::net::Listener) and [`Dialer`](parlor::net::Dialer).
 
+pub mod packets;
+
+use std::error::Error;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -26,6 +30,9 @@ pub trait SimNet {
     /// Dials the server from the current host.
     fn dialer(shape: StreamShape) -> Self::Dialer;
 }
+
+/// How a host ends; none does so before the world.
+pub type HostResult = Result<(), Box<dyn Error>>;
 
 /// The name of the server's host.
 pub const SERVER: &str = "server";

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::plan::{Act, Direction, FaultKind, Latency, Plan, StreamShape, Transport};
+use crate::plan::{Act, Direction, FaultKind, Latency, Plan, StreamShape, Substrate, Transport};
 
 /// A moment without events is never made shorter than this, so that what was
 /// apart by several ticks stays apart.
@@ -89,6 +89,7 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
     edit(&|plan| plan.network.latency.max_ms = plan.network.latency.min_ms);
     edit(&|plan| plan.network.stream = StreamShape::WIDE);
     edit(&|plan| plan.network.stream.read_bytes_max = StreamShape::WIDE.read_bytes_max);
+    edit(&|plan| plan.network.substrate = Substrate::Turmoil);
     edit(&|plan| plan.network.shuffle_hosts = false);
     edit(&|plan| plan.network.tick_ms = 1);
     edit(&|plan| plan.network.seed = 0);

@@ -11,6 +11,8 @@
 
 mod bounds;
 
+pub(crate) use bounds::RESEND_MS;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -62,6 +64,20 @@ pub struct Network {
     pub shuffle_hosts: bool,
     /// What streams take and give at a time.
     pub stream: StreamShape,
+    /// What carries the bytes.
+    #[serde(default)]
+    pub substrate: Substrate,
+}
+
+/// What carries the bytes of a simulated network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Substrate {
+    /// turmoil-net: TCP in packets, which are sent again when they were lost.
+    Packets,
+    /// turmoil: streams of whole writes; what a partition swallows never comes.
+    #[default]
+    Turmoil,
 }
 
 /// What a stream takes and gives at a time, at both of its ends.

@@ -16,7 +16,7 @@ use parlor::net::Dialer;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::actor::{Actor, Ask, Emit};
-use crate::net::SimNet;
+use crate::net::{HostResult, SimNet};
 use crate::plan::{self, Act, Client, Plan};
 use crate::world::Quiet;
 
@@ -36,7 +36,7 @@ pub(crate) async fn run_client<N: SimNet>(
     client: Client,
     actor: Actor,
     quiet: Quiet,
-) -> turmoil::Result {
+) -> HostResult {
     let zero = Instant::now();
     let mut cues: VecDeque<(Instant, Cue)> = client
         .operations
@@ -97,7 +97,7 @@ enum End {
 }
 
 impl<D: Dialer> Player<D> {
-    async fn run(&mut self) -> turmoil::Result {
+    async fn run(&mut self) -> HostResult {
         loop {
             if !self.actor.wants_connection() {
                 self.next_cue().await;

@@ -20,7 +20,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::dice::Dice;
 use crate::history::{Event, MessageId, Order, SocketId};
-use crate::net::SimNet;
+use crate::net::{HostResult, SimNet};
 use crate::plan::Plan;
 use crate::stage::Stage;
 
@@ -29,7 +29,7 @@ pub(crate) async fn run_server<N: SimNet>(
     plan: Rc<Plan>,
     start: u64,
     stage: Rc<Stage>,
-) -> turmoil::Result {
+) -> HostResult {
     let listener = N::bind(plan.network.stream).await?;
     let app = chat::app(vec!["/".to_owned()], format!("start-{start}"));
     let witness: Witness = Rc::new(move |accepted| witness(accepted, &stage));

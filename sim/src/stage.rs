@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::history::{Event, History, MessageId, SocketId};
 
@@ -20,6 +21,8 @@ pub(crate) struct Stage {
     last_us: Cell<u64>,
     ledger: RefCell<BTreeMap<MessageId, Body>>,
     sockets: RefCell<BTreeMap<String, SocketId>>,
+    /// When the run began, where all hosts share one clock; turmoil has its own.
+    zero: Cell<Option<Instant>>,
 }
 
 /// A message as it was sent.
@@ -38,9 +41,17 @@ impl Body {
 }
 
 impl Stage {
+    /// The run begins now, on the one clock that all hosts share.
+    pub(crate) fn begin(&self) {
+        self.zero.set(Some(Instant::now()));
+    }
+
     /// Writes down what happened on the current host, now.
     pub(crate) fn record(&self, event: Event) {
-        let elapsed = turmoil::sim_elapsed().expect("called by a simulated host");
+        let elapsed = match self.zero.get() {
+            Some(zero) => zero.elapsed(),
+            None => turmoil::sim_elapsed().expect("called by a simulated host"),
+        };
         self.record_at(micros(elapsed), event);
     }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::dice::Dice;
 use crate::plan::{
     Act, Client, Direction, Fault, FaultKind, Latency, Network, Operation, Plan, Reconnect, Server,
-    StreamShape, Transport, VERSION,
+    StreamShape, Substrate, Transport, VERSION,
 };
 
 /// How big plans are and whether anything goes wrong in them.
@@ -104,6 +104,7 @@ fn network(dice: &mut Dice) -> Network {
         latency: Latency { min_ms, max_ms: min_ms + dice.pick(&[0, 1, 10, 40]) },
         shuffle_hosts: dice.chance(50),
         stream: stream(dice),
+        substrate: Substrate::Turmoil,
     }
 }
 

@@ -10,6 +10,8 @@
 //! [`timeline`](crate::faults) are applied. Everything runs on the calling thread,
 //! on paused clocks, and nothing is drawn from a source that the plan does not seed.
 
+mod packets;
+
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -18,9 +20,9 @@ use std::time::{Duration, SystemTime};
 use crate::actor::Actor;
 use crate::faults::{LinkState, Passage, ServerState, Step, timeline};
 use crate::history::{Event, History, Mark};
-use crate::net::{SERVER, Turmoil};
+use crate::net::{HostResult, SERVER, Turmoil};
 use crate::panics;
-use crate::plan::{Direction, Plan};
+use crate::plan::{Direction, Plan, Substrate};
 use crate::play::run_client;
 use crate::server::run_server;
 use crate::stage::{Stage, micros};
@@ -38,7 +40,10 @@ pub fn run(plan: &Plan) -> (History, Option<Wreck>) {
     align_task_ids();
     let stage = Rc::new(Stage::default());
     let plan = Rc::new(plan.clone());
-    let driven = catch_unwind(AssertUnwindSafe(|| drive(&plan, &stage)));
+    let driven = catch_unwind(AssertUnwindSafe(|| match plan.network.substrate {
+        Substrate::Packets => packets::drive(&plan, &stage),
+        Substrate::Turmoil => drive(&plan, &stage),
+    }));
     let told = panics::take();
     let wreck = match driven {
         Ok(Ok(())) => None,
@@ -86,19 +91,22 @@ impl Quiet {
         let probe = mark + 2 * tick;
         Self { wish, mark, probe, settled: probe + Duration::from_millis(plan.settle_ms()) }
     }
+
+    /// What is written into the history, and when.
+    fn marks(self, plan: &Plan) -> [(Duration, Mark); 3] {
+        [
+            (Duration::from_millis(plan.duration_ms), Mark::Healed),
+            (self.mark, Mark::Probe),
+            (self.settled, Mark::Settled),
+        ]
+    }
 }
 
-fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> turmoil::Result {
+fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
     let quiet = Quiet::of(plan);
     let mut sim = build(plan, stage, quiet);
     let mut steps = timeline(plan).into_iter().peekable();
-    let mut marks = [
-        (Duration::from_millis(plan.duration_ms), Mark::Healed),
-        (quiet.mark, Mark::Probe),
-        (quiet.settled, Mark::Settled),
-    ]
-    .into_iter()
-    .peekable();
+    let mut marks = quiet.marks(plan).into_iter().peekable();
     let mut links = Links::default();
     loop {
         let now = sim.elapsed();

@@ -4,11 +4,15 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use sim::plan::Substrate;
 use sim::run::run;
 use sim::swarm::{Profile, generate};
 
 const IN_PROCESS: u64 = 100;
 const ACROSS_PROCESSES: u64 = 20;
+
+/// Not those of plans for turmoil: with the same seeds and faults, over packets.
+const OVER_PACKETS: u64 = 100;
 
 #[test]
 fn same_seed_gives_the_same_history() {
@@ -19,6 +23,15 @@ fn same_seed_gives_the_same_history() {
     }
     let different: BTreeSet<u64> = first.iter().copied().collect();
     assert_eq!(different.len(), first.len(), "different seeds are different runs");
+
+    for seed in 0..OVER_PACKETS {
+        let mut plan = generate(seed, &Profile::default());
+        plan.network.substrate = Substrate::Packets;
+        let first = run(&plan);
+        assert_eq!(first.judgement.failures, [], "seed {seed} over packets");
+        let again = run(&plan).history.hash();
+        assert_eq!(first.history.hash(), again, "seed {seed} ran in two ways over packets");
+    }
 
     let elsewhere = hashes_of_another_process();
     assert_eq!(elsewhere, hashes_of_another_process(), "two processes ran in two ways");

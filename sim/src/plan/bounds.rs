@@ -1,6 +1,9 @@
 //! How long things may take in a plan's world, by what the plan says of it.
 
-use super::{Act, Plan, Transport};
+use super::{Act, Plan, Substrate, Transport};
+
+/// After how long without an acknowledgement a packet is sent again.
+pub(crate) const RESEND_MS: u64 = 200;
 
 impl Plan {
     /// The longest a message can take on a healthy link, one way.
@@ -21,11 +24,21 @@ impl Plan {
             + 8 * self.latency_max_ms()
             + self.requests_ms()
             + self.drain_ms()
+            + self.resend_ms()
     }
 
     /// How long a broadcast may take until all members have it: four one-way trips.
     pub fn settle_ms(&self) -> u64 {
-        4 * self.latency_max_ms() + self.requests_ms() + self.drain_ms()
+        4 * self.latency_max_ms() + self.requests_ms() + self.drain_ms() + self.resend_ms()
+    }
+
+    /// What TCP takes at most until it sends again what was lost just before the links
+    /// healed, once in each direction.
+    fn resend_ms(&self) -> u64 {
+        match self.network.substrate {
+            Substrate::Packets => 2 * RESEND_MS,
+            Substrate::Turmoil => 0,
+        }
     }
 
     /// What requests cost on top of that, if anybody polls: a message waits for the
