@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use crate::dice::Dice;
 use crate::plan::{
-    Act, Client, Direction, Fault, FaultKind, Latency, Network, Operation, Plan, Reconnect, Server,
-    StreamShape, Substrate, Transport, VERSION,
+    Act, Client, Direction, Fault, FaultKind, Latency, Network, Operation, Plan, RESEND_MS,
+    Reconnect, Server, StreamShape, Substrate, Transport, VERSION,
 };
 
 /// How big plans are and whether anything goes wrong in them.
@@ -43,6 +43,9 @@ struct Taste {
     ack_percent: u64,
 }
 
+/// How many seeds of a hundred run on packets, where TCP sends again what was lost.
+const PACKETS_PERCENT: u64 = 40;
+
 /// The plan of a seed: the same for the same seed and profile, on every machine.
 ///
 /// # Panics
@@ -51,7 +54,7 @@ struct Taste {
 pub fn generate(seed: u64, profile: &Profile) -> Plan {
     let mut dice = Dice::new(seed);
     let duration_ms = dice.between(600, 1000 + 50 * profile.operations as u64);
-    let network = network(&mut dice);
+    let mut network = network(&mut dice);
     let mut server = server(&mut dice);
     let rooms = rooms(&mut dice);
     let mut taste = taste(&mut dice);
@@ -77,6 +80,13 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
     };
     shards(&mut dice, &mut server);
     transports(&mut dice, &mut clients);
+    if dice.chance(PACKETS_PERCENT) {
+        network.substrate = Substrate::Packets;
+        // What is lost is sent again, which takes a while.
+        server.ping_timeout_ms += 2 * RESEND_MS;
+        server.connect_timeout_ms += 2 * RESEND_MS;
+        reconnect.connect_timeout_ms += 2 * RESEND_MS;
+    }
     if clients.iter().any(|client| client.transport != Transport::WebSocket) {
         // Every packet has more trips to make.
         server.ping_timeout_ms += 400;
@@ -410,6 +420,9 @@ mod tests {
             faults.map(|fault| first_word(&format!("{:?}", fault.kind))).collect();
         assert_eq!(kinds.len(), 5, "{kinds:?}");
         assert!(plans.iter().any(|plan| plan.faults.is_empty()), "some seeds have no faults");
+        for substrate in [Substrate::Packets, Substrate::Turmoil] {
+            assert!(plans.iter().any(|plan| plan.network.substrate == substrate), "{substrate:?}");
+        }
         let clients = plans.iter().flat_map(|plan| &plan.clients);
         let transports: BTreeSet<String> =
             clients.map(|client| format!("{:?}", client.transport)).collect();

@@ -258,6 +258,9 @@ impl Fabric<'_> {
     }
 
     fn send(&mut self, packet: Packet, now: Duration) {
+        if self.is_lost(&packet) {
+            return;
+        }
         let Some((link, _)) = self.link(&packet) else { return };
         let (min, max) = (link.latency.min_ms * 1000, link.latency.max_ms * 1000);
         let delay = Duration::from_micros(self.dice.between(min, max));
