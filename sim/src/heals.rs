@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::history::{Event, History, Mark, MessageId, SocketId};
 use crate::judge::Failure;
+use crate::promise::HEALS;
 
 /// Judges the quiet phase; of a history that has none, nothing.
 pub fn check(history: &History) -> Vec<Failure> {
@@ -134,7 +135,7 @@ fn failure<const S: usize, const M: usize, const R: usize>(
     rooms: [&str; R],
 ) -> Failure {
     Failure {
-        guarantee: "heals".to_owned(),
+        guarantee: HEALS.to_owned(),
         sentence,
         at_us,
         needs_witness: false,

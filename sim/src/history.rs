@@ -282,6 +282,17 @@ impl Order {
     }
 }
 
+/// A connection: its number in the run, whose it is, and what the engine calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection<'a> {
+    /// Its number.
+    pub socket: SocketId,
+    /// The client it is of.
+    pub client: u32,
+    /// The engine's id.
+    pub sid: &'a str,
+}
+
 /// What happened in one run, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
@@ -297,6 +308,14 @@ impl History {
     /// All entries in order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Every connection, in the order of the sockets' numbers.
+    pub fn connections(&self) -> impl Iterator<Item = Connection<'_>> {
+        self.entries.iter().filter_map(|entry| {
+            let Event::Connected { socket, client, sid, .. } = &entry.event else { return None };
+            Some(Connection { socket: *socket, client: *client, sid })
+        })
     }
 
     /// One JSON object a line.

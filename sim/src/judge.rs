@@ -16,6 +16,8 @@ use crate::acks;
 use crate::heals;
 use crate::history::{Call, Entry, Event, History, MessageId, Order, SocketId};
 use crate::presence;
+use crate::promise::{JUDGED_IN_FULL, PROTOCOL_LEGAL};
+use crate::story::Cast;
 
 /// A promise that a run broke.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -115,13 +117,10 @@ pub fn judge(history: &History) -> Judgement {
     Judgement { failures, counts }
 }
 
-/// The guarantee that neither side breaks the protocol, nor says that the other did.
-pub const PROTOCOL_LEGAL: &str = "protocol_legal";
-
 /// A history too long for the checkers' bounds must not pass as clean.
 fn overflow(bound: &str, needs_witness: bool) -> Failure {
     Failure {
-        guarantee: "judged_in_full".to_owned(),
+        guarantee: JUDGED_IN_FULL.to_owned(),
         sentence: format!("the checkers could not judge everything: {bound}"),
         at_us: 0,
         needs_witness,
@@ -177,16 +176,19 @@ struct Names<'a> {
     rooms: Vec<&'a str>,
     room_ids: BTreeMap<&'a str, RoomId>,
     sockets: BTreeMap<&'a str, SocketId>,
+    cast: Cast<'a>,
 }
 
 impl<'a> Names<'a> {
     fn of(history: &'a History) -> Self {
-        let mut names =
-            Self { rooms: Vec::new(), room_ids: BTreeMap::new(), sockets: BTreeMap::new() };
+        let mut names = Self {
+            rooms: Vec::new(),
+            room_ids: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            cast: Cast::of(history),
+        };
+        names.sockets.extend(history.connections().map(|it| (it.sid, it.socket)));
         for entry in history.entries() {
-            if let Event::Connected { socket, sid, .. } = &entry.event {
-                names.sockets.insert(sid, *socket);
-            }
             for room in entry.event.rooms() {
                 let next = RoomId(u32::try_from(names.rooms.len()).expect("few rooms"));
                 if *names.room_ids.entry(room).or_insert(next) == next {
@@ -307,7 +309,10 @@ impl<'a> Names<'a> {
             |id: &check::MessageId| MessageId { by: SocketId(id.sender.0), number: id.number };
         Failure {
             guarantee: violation.guarantee.name().to_owned(),
-            sentence: violation.story.clone(),
+            sentence: violation.sentence(
+                |client| self.cast.socket(SocketId(client.0)),
+                |room| format!("{:?}", self.rooms[room.0 as usize]),
+            ),
             at_us: violation.at_us,
             needs_witness,
             sockets: violation.clients.iter().map(|client| SocketId(client.0)).collect(),

@@ -27,6 +27,7 @@ pub mod plain;
 pub mod plan;
 mod play;
 pub mod presence;
+pub mod promise;
 pub mod run;
 mod server;
 pub mod shaped;

@@ -2,8 +2,8 @@
 //!
 //! Time runs downwards; each client and the server have a line; messages are arrows
 //! from line to line, faults are shaded, and what a violation is about is drawn last
-//! and strong. The page begins with the violation's story and ends with a legend's
-//! help: it is for people who have never seen this code.
+//! and strong. The page is for people who have never seen this code: the violation's
+//! story comes first, and a legend before the diagram.
 //!
 //! An arrow's middle is what the engine says (the witness): a broken engine may lie
 //! there, but not about what clients sent and heard.
@@ -13,7 +13,6 @@ mod bands;
 mod draw;
 mod layout;
 mod legend;
-mod promise;
 mod scene;
 mod spans;
 
@@ -21,12 +20,12 @@ use std::fmt::Write;
 
 use crate::history::History;
 use crate::judge::Failure;
-use crate::plan::{Client, Plan};
+use crate::plan::{Client, Plan, Substrate};
+use crate::promise;
 use crate::story;
 
 use draw::{Drawing, STRONG, escape};
 use layout::Layout;
-use promise::promise;
 use scene::{Line, Scene, short};
 
 const STYLE: &str = include_str!("picture/page.html");
@@ -91,7 +90,7 @@ fn broken(failure: &Failure, history: &History, scene: &Scene<'_>) -> String {
          <p class=\"promise\"><b>Promised:</b> {}</p>\n\
          <p class=\"promise\"><b>Seen:</b> {}.{witness}</p>\n{about}\
          <h2>What happened</h2>\n<pre>{}</pre>\n",
-        promise(&failure.guarantee),
+        promise::sentence(&failure.guarantee).unwrap_or("a promise of its own"),
         escape(failure.sentence.trim_end_matches('.')),
         lines.join("\n"),
         guarantee = escape(&failure.guarantee),
@@ -102,14 +101,18 @@ fn settings(plan: &Plan) -> String {
     let (network, server) = (&plan.network, &plan.server);
     let latency = network.latency;
     let stream = network.stream;
+    let carrier = match network.substrate {
+        Substrate::Packets => "packets, sent again when lost",
+        Substrate::Turmoil => "streams, broken by what is lost",
+    };
     let rows = [
         ("Size", plan.size()),
         ("From seed", plan.origin.map_or_else(|| "none".to_owned(), |seed| seed.to_string())),
         (
             "Network",
             format!(
-                "{} to {} ms one way, steps of {} ms; streams read up to {} bytes, buffer {} bytes, \
-                 carry {} bytes/ms",
+                "{carrier}; {} to {} ms one way, steps of {} ms; reads of up to {} bytes, buffers of {} bytes, \
+                 {} bytes/ms",
                 latency.min_ms,
                 latency.max_ms,
                 network.tick_ms,

@@ -18,9 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::history::{Call, Change, Entry, Event, History, Mark, Order, SocketId};
 use crate::judge::Failure;
-
-/// The guarantee's name in the contract.
-pub const PRESENCE_TRUTHFUL: &str = "presence_truthful";
+use crate::promise::PRESENCE_TRUTHFUL;
 
 /// Judges every watch against the engine's order.
 pub fn check(history: &History) -> Vec<Failure> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::history::History;
 use crate::judge::{Failure, Judgement, judge};
 use crate::plan::Plan;
+use crate::promise::NO_PANIC;
 use crate::world::{self, Wreck};
 
 /// A run and its judgement.
@@ -41,7 +42,7 @@ pub fn run(plan: &Plan) -> Run {
 
 fn failure(wreck: &Wreck, history: &History) -> Failure {
     Failure {
-        guarantee: "no_panic".to_owned(),
+        guarantee: NO_PANIC.to_owned(),
         sentence: wreck.0.clone(),
         at_us: history.entries().last().map_or(0, |entry| entry.at_us),
         needs_witness: false,

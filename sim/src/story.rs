@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::history::{Call, Change, Entry, Event, History, MessageId, Order, SocketId};
+use crate::history::{Call, Change, Connection, Entry, Event, History, MessageId, Order, SocketId};
 use crate::judge::Failure;
 
 /// Longest story; the middle of a longer one is left out.
@@ -45,28 +45,27 @@ pub(crate) fn sentences(history: &History) -> Vec<String> {
 }
 
 /// Whose sockets are whose.
-struct Cast<'a> {
+pub(crate) struct Cast<'a> {
     /// The client of each socket, and how many connections it had before.
     sockets: BTreeMap<SocketId, (u32, usize)>,
     sids: BTreeMap<&'a str, SocketId>,
 }
 
 impl<'a> Cast<'a> {
-    fn of(history: &'a History) -> Self {
+    pub(crate) fn of(history: &'a History) -> Self {
         let mut cast = Self { sockets: BTreeMap::new(), sids: BTreeMap::new() };
         let mut connections: BTreeMap<u32, usize> = BTreeMap::new();
-        for entry in history.entries() {
-            if let Event::Connected { socket, client, sid, .. } = &entry.event {
-                let earlier = connections.entry(*client).or_default();
-                cast.sockets.insert(*socket, (*client, *earlier));
-                cast.sids.insert(sid, *socket);
-                *earlier += 1;
-            }
+        for Connection { socket, client, sid } in history.connections() {
+            let earlier = connections.entry(client).or_default();
+            cast.sockets.insert(socket, (client, *earlier));
+            cast.sids.insert(sid, socket);
+            *earlier += 1;
         }
         cast
     }
 
-    fn socket(&self, socket: SocketId) -> String {
+    /// The client, and which of its connections if there were others before.
+    pub(crate) fn socket(&self, socket: SocketId) -> String {
         match self.sockets.get(&socket) {
             None => format!("unknown socket {}", socket.0),
             Some((client, 0)) => format!("client {client}"),

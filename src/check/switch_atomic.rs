@@ -151,7 +151,7 @@ impl Checker {
                     &[from, to],
                     || {
                         format!(
-                            "{} in room {} found client {} halfway between rooms {} and {}",
+                            "{} in room {} found client {} halfway between room {} and room {}",
                             named(id),
                             room.0,
                             client.0,

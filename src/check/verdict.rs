@@ -80,8 +80,35 @@ pub struct Violation {
     pub messages: Vec<MessageId>,
     /// The rooms concerned.
     pub rooms: Vec<RoomId>,
-    /// What happened, in one sentence.
+    /// What happened, in one sentence, in which clients and rooms are numbers: `client 3`,
+    /// `room 0`. A caller who has names for them asks for the [`sentence`](Self::sentence).
     pub story: String,
+}
+
+impl Violation {
+    /// What happened, in one sentence, with the caller's names of clients and rooms.
+    pub fn sentence(
+        &self,
+        client: impl Fn(ClientId) -> String,
+        room: impl Fn(RoomId) -> String,
+    ) -> String {
+        let mut words: Vec<String> = Vec::new();
+        for word in self.story.split(' ') {
+            let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+            let (number, rest) = word.split_at(digits);
+            let name = match (words.last().map(String::as_str), number.parse()) {
+                (Some("client"), Ok(id)) => client(ClientId(id)),
+                (Some("room"), Ok(id)) => room(RoomId(id)),
+                _ => {
+                    words.push(word.to_owned());
+                    continue;
+                }
+            };
+            words.pop();
+            words.push(name + rest);
+        }
+        words.join(" ")
+    }
 }
 
 /// The judgement over a whole history.
@@ -152,6 +179,22 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sentence_has_the_callers_names() {
+        let story = "client 1 heard message 12 of client 0 in room 3, also in room 10".to_owned();
+        let violation = Violation {
+            guarantee: Guarantee::NoInvention,
+            at_us: 0,
+            clients: Vec::new(),
+            messages: Vec::new(),
+            rooms: Vec::new(),
+            story,
+        };
+        let sentence =
+            violation.sentence(|client| format!("<{}>", client.0), |room| format!("#{}", room.0));
+        assert_eq!(sentence, "<1> heard message 12 of <0> in #3, also in #10");
+    }
 
     #[test]
     fn guarantees_are_listed_by_discriminant_and_named_uniquely() {

@@ -9,12 +9,7 @@ use super::{Situation, Times};
 
 /// How often a run was in each situation.
 pub fn of(plan: &Plan, history: &History) -> Times {
-    let mut reader = Reader::new(plan);
-    for entry in history.entries() {
-        if let Event::Connected { socket, sid, .. } = &entry.event {
-            reader.sids.insert(sid, *socket);
-        }
-    }
+    let mut reader = Reader::new(plan, history);
     for entry in history.entries() {
         reader.read(entry);
     }
@@ -58,11 +53,11 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(plan: &'a Plan) -> Self {
+    fn new(plan: &'a Plan, history: &'a History) -> Self {
         Self {
             plan,
             times: Times::new(),
-            sids: BTreeMap::new(),
+            sids: history.connections().map(|it| (it.sid, it.socket)).collect(),
             living: BTreeMap::new(),
             known_rooms: BTreeSet::new(),
             returned: BTreeSet::new(),

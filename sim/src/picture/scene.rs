@@ -145,22 +145,15 @@ impl<'a> Reader<'a> {
     fn new(plan: &Plan, history: &'a History) -> Self {
         let clients = plan.clients.iter().map(|client| client.id).collect();
         let scene = Scene { clients, ..Scene::default() };
-        let mut reader = Self {
+        Self {
             scene,
-            clients: BTreeMap::new(),
-            sids: BTreeMap::new(),
+            clients: history.connections().map(|it| (it.socket, it.client)).collect(),
+            sids: history.connections().map(|it| (it.sid, it.socket)).collect(),
             bands: Bands::default(),
             calls: BTreeMap::new(),
             sent: BTreeMap::new(),
             accepted: BTreeMap::new(),
-        };
-        for entry in history.entries() {
-            if let Event::Connected { socket, client, sid, .. } = &entry.event {
-                reader.clients.insert(*socket, *client);
-                reader.sids.insert(sid, *socket);
-            }
         }
-        reader
     }
 
     fn read(&mut self, row: usize, event: &'a Event) {

@@ -1,0 +1,98 @@
+//! All that a run is judged by: each guarantee's name, and what it promises, for
+//! people who have never seen the contract.
+
+/// Some time after the last fault all is as the clients want it.
+pub const HEALS: &str = "heals";
+
+/// Nothing is left unjudged because a history is too long.
+pub const JUDGED_IN_FULL: &str = "judged_in_full";
+
+/// Nothing panics.
+pub const NO_PANIC: &str = "no_panic";
+
+/// What a watcher is told is what became true.
+pub const PRESENCE_TRUTHFUL: &str = "presence_truthful";
+
+/// Neither side breaks the protocol, nor says that the other did.
+pub const PROTOCOL_LEGAL: &str = "protocol_legal";
+
+/// Every guarantee and its promise, by name.
+const PROMISES: [(&str, &str); 17] = [
+    (
+        "ack_means_accepted",
+        "When a message's ack arrives, the message has its place in the order, and all members \
+         will hear it.",
+    ),
+    (
+        "connection_fifo",
+        "What one client sends is handled in the order it sent it, and what one handler emits \
+         arrives in that order, whatever the transport.",
+    ),
+    (
+        HEALS,
+        "After the last fault every client that wants to be connected is, in the rooms it wants, \
+         and hears what is said there.",
+    ),
+    (
+        "join_then_hear",
+        "A member receives every broadcast accepted after its join and before its leave, if its \
+         connection survives.",
+    ),
+    (JUDGED_IN_FULL, "A history is short enough to be judged."),
+    ("no_duplicate", "A broadcast reaches a socket at most once."),
+    ("no_invention", "What arrives was sent, byte for byte, by the named sender, to that room."),
+    (NO_PANIC, "Nothing panics, and no host fails."),
+    (
+        PRESENCE_TRUTHFUL,
+        "A list of members is the membership at one moment between its request and its answer, \
+         and each change after it is told once, in order.",
+    ),
+    (PROTOCOL_LEGAL, "The server keeps to the protocol, and puts no client out that keeps to it."),
+    ("room_isolation", "Nothing crosses from one room to another."),
+    (
+        "room_total_order",
+        "Any two members of a room see the broadcasts that both receive in the same order.",
+    ),
+    ("sender_excluded", "Who sends a message to a room does not hear it."),
+    (
+        "sender_fifo",
+        "The broadcasts of one sender to one room reach each member in the order sent.",
+    ),
+    (
+        "silent_after_leave",
+        "Once the ack of a leave has arrived, no broadcast of that room arrives.",
+    ),
+    ("silent_before_join", "No broadcast arrives that was accepted before the join."),
+    (
+        "switch_atomic",
+        "A switch is one step: no broadcast finds the socket in both rooms, or in neither.",
+    ),
+];
+
+/// The names of all guarantees, sorted.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PROMISES.iter().map(|&(name, _)| name)
+}
+
+/// What the guarantee of this name promises; of a name from elsewhere, nothing.
+pub fn sentence(name: &str) -> Option<&'static str> {
+    PROMISES.iter().find(|(known, _)| *known == name).map(|&(_, promise)| promise)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parlor::check::Guarantee;
+
+    #[test]
+    fn the_checkers_guarantees_are_among_all() {
+        for guarantee in Guarantee::ALL {
+            assert!(sentence(guarantee.name()).is_some(), "{}", guarantee.name());
+        }
+    }
+
+    #[test]
+    fn names_are_sorted_and_unique() {
+        assert!(names().is_sorted_by(|one, next| one < next));
+    }
+}
