@@ -53,10 +53,8 @@ struct Room<'a> {
 
 /// A list, and what was told since.
 struct Watch<'a> {
-    list: BTreeSet<&'a str>,
-    /// Between how many and how many changes the list was made.
-    from: usize,
-    to: usize,
+    /// After how many changes the list was true, of those moments at which it may have been made.
+    moments: Vec<usize>,
     told: Vec<(bool, &'a str)>,
 }
 
@@ -156,13 +154,12 @@ impl<'a> Audience<'a> {
             self.accuse(at_us, socket, room, "a member is listed twice".to_owned());
         }
         let from = self.asked(socket, room).unwrap_or_default();
-        let watch = Watch { list, from, to: self.changes(socket, room), told: Vec::new() };
-        if watch.moments(self.rooms.get(&self.place(socket, room))).is_empty() {
-            let what =
-                format!("the list {:?} was true at no moment since it was asked for", watch.list);
+        let moments = self.room(self.place(socket, room)).moments(&list, from);
+        if moments.is_empty() {
+            let what = format!("the list {list:?} was true at no moment since it was asked for");
             return self.accuse(at_us, socket, room, what);
         }
-        self.watches.insert((socket, room), watch);
+        self.watches.insert((socket, room), Watch { moments, told: Vec::new() });
     }
 
     /// The request that is answered next: answers come in the order of requests.
@@ -209,9 +206,8 @@ impl<'a> Audience<'a> {
             let rest = &truth.changes[at..];
             if is_whole { rest == watch.told } else { rest.starts_with(&watch.told) }
         };
-        let moments = watch.moments(Some(truth));
-        if !moments.iter().any(fits) {
-            let expected = moments.last().map_or(&[][..], |&at| &truth.changes[at..]);
+        if !watch.moments.iter().any(fits) {
+            let expected = watch.moments.last().map_or(&[][..], |&at| &truth.changes[at..]);
             let what = format!(
                 "the notices are {:?}, what became true is {:?}",
                 words(&watch.told),
@@ -242,27 +238,26 @@ impl<'a> Room<'a> {
             self.changes.push((is_in, sid));
         }
     }
-}
 
-impl Watch<'_> {
-    /// After how many changes the list was true, of those moments at which it may have been made.
-    fn moments(&self, room: Option<&Room<'_>>) -> Vec<usize> {
-        let changes = room.map_or(&[][..], |room| &room.changes);
-        let mut members = BTreeSet::new();
+    /// After how many of its changes, `from` or more, the members were those of `list`.
+    fn moments(&self, list: &BTreeSet<&str>, from: usize) -> Vec<usize> {
+        // Back from what is the case now: a room has many changes, an answer is soon there.
+        let mut members = self.members.clone();
         let mut moments = Vec::new();
-        for at in 0..=self.to.min(changes.len()) {
-            if at > 0 {
-                let (is_in, sid) = changes[at - 1];
-                if is_in {
-                    members.insert(sid)
-                } else {
-                    members.remove(sid)
-                };
-            }
-            if at >= self.from && members == self.list {
+        for at in (from..=self.changes.len()).rev() {
+            if members == *list {
                 moments.push(at);
             }
+            let Some(&(was_in, sid)) = at.checked_sub(1).map(|last| &self.changes[last]) else {
+                break;
+            };
+            if was_in {
+                members.remove(sid)
+            } else {
+                members.insert(sid)
+            };
         }
+        moments.reverse();
         moments
     }
 }

@@ -186,8 +186,9 @@ pub(crate) struct MutantsArgs {
     pub(crate) jobs: NonZeroU64,
 }
 
-#[derive(clap::Args, Debug)]
-pub(crate) struct FleetArgs {
+/// Many seeds.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct SeedsArgs {
     /// How many seeds.
     #[arg(long, default_value_t = 1000)]
     pub(crate) seeds: u64,
@@ -202,6 +203,12 @@ pub(crate) struct FleetArgs {
 
     #[command(flatten)]
     pub(crate) profile: ProfileArgs,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct FleetArgs {
+    #[command(flatten)]
+    pub(crate) seeds: SeedsArgs,
 
     #[command(flatten)]
     pub(crate) failing: FailingArgs,
@@ -217,20 +224,8 @@ pub(crate) struct FleetArgs {
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct CoverageArgs {
-    /// How many seeds.
-    #[arg(long, default_value_t = 1000)]
-    pub(crate) seeds: u64,
-
-    /// The first seed.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) start: u64,
-
-    /// How many processes.
-    #[arg(long, default_value_t = NonZeroU64::MIN)]
-    pub(crate) jobs: NonZeroU64,
-
     #[command(flatten)]
-    pub(crate) profile: ProfileArgs,
+    pub(crate) seeds: SeedsArgs,
 
     /// Print the result as one JSON object: situation to runs and times.
     #[arg(long)]

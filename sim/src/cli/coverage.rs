@@ -1,24 +1,15 @@
 //! `sim coverage`: which situations a fleet of seeds reaches, and how often.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use sim::coverage::{Coverage, Situation};
 
-use super::args::{CoverageArgs, FailingArgs, FleetArgs};
+use super::args::CoverageArgs;
 use super::{CommandError, Outcome, fleet};
 
 /// Runs the seeds and writes the table alone.
 pub(super) fn run(args: &CoverageArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
-    let summary = fleet::gather_all(&FleetArgs {
-        seeds: args.seeds,
-        start: args.start,
-        jobs: args.jobs,
-        profile: args.profile.clone(),
-        failing: FailingArgs { out: PathBuf::new(), shrink_runs: 0 },
-        tell: 0,
-        json: args.json,
-    })?;
+    let summary = fleet::gather_all(&args.seeds)?;
     if args.json {
         let text = serde_json::to_string(&summary.coverage).expect("its keys are names");
         writeln!(out, "{text}")?;

@@ -18,7 +18,7 @@ use sim::judge::Counts;
 use sim::run::run as run_plan;
 use sim::swarm::{Profile, generate};
 
-use super::args::{Faults, FleetArgs};
+use super::args::{Faults, FleetArgs, SeedsArgs};
 use super::failing::{self, Report};
 use super::worker::{SeedResult, Share, Worker};
 use super::{CommandError, Outcome, coverage};
@@ -48,7 +48,7 @@ pub(super) struct Summary {
 
 /// Runs the fleet.
 pub(super) fn run(args: &FleetArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
-    let mut summary = gather_all(args)?;
+    let mut summary = gather_all(&args.seeds)?;
     tell_some(args, &mut summary)?;
     if args.json {
         let text = serde_json::to_string(&summary).expect("a summary has only strings as keys");
@@ -67,7 +67,7 @@ impl Summary {
 }
 
 /// Runs all seeds.
-pub(super) fn gather_all(args: &FleetArgs) -> Result<Summary, CommandError> {
+pub(super) fn gather_all(args: &SeedsArgs) -> Result<Summary, CommandError> {
     let end = args.start.saturating_add(args.seeds);
     let jobs = args.jobs.get().min(args.seeds.max(1));
     let shares = (0..jobs).map(|job| Share { start: args.start + job, step: jobs, end });
@@ -96,7 +96,7 @@ type News = (usize, Option<Result<SeedResult, CommandError>>);
 /// Starts the workers and takes in what they say until all are done.
 fn gather(
     shares: Vec<Share>,
-    args: &FleetArgs,
+    args: &SeedsArgs,
     progress: &ProgressBar,
     summary: &mut Summary,
 ) -> Result<(), CommandError> {
@@ -171,7 +171,7 @@ fn tell_some(args: &FleetArgs, summary: &mut Summary) -> Result<(), CommandError
             continue;
         }
         told.push(guarantees);
-        let plan = generate(seed, &Profile::from(&args.profile));
+        let plan = generate(seed, &Profile::from(&args.seeds.profile));
         let run = run_plan(&plan);
         if !run.judgement.failures.is_empty() {
             summary.reports.push(failing::report(&plan, &run, &args.failing)?);
@@ -192,7 +192,7 @@ fn write(summary: &Summary, args: &FleetArgs, out: &mut dyn Write) -> Result<(),
         "{} seeds from {} in {:.1} s ({:.1} a second): {} failing; {} deliveries, {} connections, \
          {} indeterminate",
         summary.seeds,
-        args.start,
+        args.seeds.start,
         summary.seconds,
         summary.runs_per_second,
         summary.failing.len(),
