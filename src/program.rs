@@ -32,7 +32,8 @@ pub(crate) async fn run(
     let signals =
         Signals::listen().map_err(|error| format!("can not listen for signals: {error}"))?;
     net::raise_descriptor_limit();
-    if options.admin().is_some_and(|admin| options.namespaces().contains(&admin.namespace)) {
+    let admin = options.admin();
+    if admin.as_ref().is_some_and(|admin| options.namespaces().contains(&admin.namespace)) {
         return Err("the namespace /admin is either for the chat or for operators".to_owned());
     }
     let listen = options.listen;
@@ -40,12 +41,12 @@ pub(crate) async fn run(
         .map_err(|error| format!("can not listen on {listen}: {error}"))?;
     let address = address(listeners[0].local_addr())?;
     // Of all that is served here, only the Admin UI shows how clients' connections began.
-    let keep_handshake = options.admin().is_some();
+    let keep_handshake = admin.is_some();
     let config = Config { keep_handshake, ..options.config() };
     let server = format!("{:016x}", rand_chacha::ChaCha12Rng::from_seed(config.seed).next_u64());
     let observer = Observer::new(usize::from(options.shards()));
     let operators = watch_over(options.metrics, &observer).await?;
-    let admin = options.admin().map(|config| Admin::new(config, &observer));
+    let admin = admin.map(|config| Admin::new(config, &observer));
     let chat = chat::app(options.namespaces(), server);
     let script = options.page.client_script.as_deref();
     let page = Page::new(&config.path, options.page.enabled, script)?;

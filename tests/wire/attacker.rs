@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
 use crate::client::{Seen, TARGET, UPGRADE, Wire, binary_frame, frame, text_frame};
-use crate::compression::deflated;
+use crate::compression::{deflated, offer};
 use crate::poller::Poller;
 
 /// One bad client; its seed decides what it does.
@@ -227,11 +227,7 @@ impl Attacker {
 
 /// A WebSocket that is asked for with this query and this header, its open packet unread.
 fn open_as(server: SocketAddr, query: &str, header: &str) -> Wire {
-    let mut wire = Wire::dial(server);
-    let upgrade = UPGRADE.concat();
-    wire.send(format!("GET /socket.io/?{query} HTTP/1.1\r\n{upgrade}{header}\r\n").as_bytes());
-    assert_eq!(wire.response().status, 101, "{query}");
-    wire
+    offer(server, &format!("/socket.io/?{query}"), header).0
 }
 
 /// Packets that are in order, or nearly.

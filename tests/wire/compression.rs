@@ -22,7 +22,7 @@ fn config() -> Config {
 }
 
 /// A request for a WebSocket with this header, and its answer.
-fn offer(server: SocketAddr, target: &str, header: &str) -> (Wire, Response) {
+pub(crate) fn offer(server: SocketAddr, target: &str, header: &str) -> (Wire, Response) {
     let mut wire = Wire::dial(server);
     let head = format!("GET {target} HTTP/1.1\r\n{}{header}\r\n", UPGRADE.concat());
     wire.send(head.as_bytes());

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Seen, Wire};
 use crate::embedded::Embedded;
+use crate::operator::ten_for_a_poller;
 use crate::poller::Poller;
 
 /// Emits events on request, numbered from 0, and answers when all are out.
@@ -164,20 +165,7 @@ fn the_chat_has_the_policy_of_the_settings() {
         "--limits-outbound-packets-max",
         "3",
     ]);
-    let poller = Poller::begin(server.address);
-    poller.posts("40");
-    poller.posts("420[\"join\",\"room\"]");
-    let mut speaker = Wire::chat(server.address);
-    speaker.send_text("420[\"join\",\"room\"]");
-    speaker.text();
-    let _ = poller.got();
-    for number in 0..10 {
-        let message = json!(["message", { "room": "room", "body": number }]);
-        speaker.send_text(&format!("42{number}{message}"));
-        speaker.text();
-    }
-    speaker.echoes("all are out");
-    let bodies: Vec<String> = poller
+    let bodies: Vec<String> = ten_for_a_poller(server.address)
         .got()
         .split('\x1e')
         .map(|packet| {

@@ -60,7 +60,7 @@ fn status(operator: SocketAddr, path: &str) -> (u16, String) {
 }
 
 /// Waits until what is counted has this value: what a client sees comes a moment before.
-fn becomes(operator: SocketAddr, name: &str, labels: &str, expected: f64) {
+pub(crate) fn becomes(operator: SocketAddr, name: &str, labels: &str, expected: f64) {
     let begin = crate::process::now();
     loop {
         let metrics = Metrics::of(operator);
@@ -188,24 +188,30 @@ fn what_is_held_back_and_who_is_turned_away_is_counted() {
     becomes(operator, "parlor_read_pauses_total", "", 1.0);
 }
 
+/// One who polls, for whom ten messages wait, or as many as the policy leaves.
+pub(crate) fn ten_for_a_poller(server: SocketAddr) -> Poller {
+    let poller = Poller::begin(server);
+    poller.posts("40");
+    poller.posts("420[\"join\",\"room\"]");
+    let mut speaker = Wire::chat(server);
+    speaker.send_text("420[\"join\",\"room\"]");
+    speaker.text();
+    let _ = poller.got();
+    for number in 0..10 {
+        let message = format!("[\"message\",{{\"room\":\"room\",\"body\":{number}}}]");
+        speaker.send_text(&format!("42{number}{message}"));
+        speaker.text();
+    }
+    speaker.echoes("all are out");
+    poller
+}
+
 #[test]
 fn what_is_dropped_is_counted_by_the_policy_that_drops_it() {
     for policy in ["drop_newest", "drop_oldest"] {
         let bounds = ["--limits-policy", policy, "--limits-outbound-packets-max", "3"];
         let (server, operator) = observed("1", &bounds);
-        let poller = Poller::begin(server.address);
-        poller.posts("40");
-        poller.posts("420[\"join\",\"room\"]");
-        let mut speaker = Wire::chat(server.address);
-        speaker.send_text("420[\"join\",\"room\"]");
-        speaker.text();
-        let _ = poller.got();
-        for number in 0..10 {
-            let message = format!("[\"message\",{{\"room\":\"room\",\"body\":{number}}}]");
-            speaker.send_text(&format!("42{number}{message}"));
-            speaker.text();
-        }
-        speaker.echoes("all are out");
+        let _poller = ten_for_a_poller(server.address);
         let seen = Metrics::of(operator);
         assert_eq!(seen.sum("parlor_dropped_total", ""), 7.0);
         assert_eq!(seen.sum("parlor_dropped_total", &format!("reason=\"{policy}\"")), 7.0);

@@ -14,8 +14,7 @@ use rand_core::SeedableRng;
 
 use crate::attacker::Attacker;
 use crate::client::Wire;
-use crate::operator::{Metrics, observed};
-use crate::process::PATIENCE;
+use crate::operator::{Metrics, becomes, observed};
 
 const CONNECTIONS: u64 = 2000;
 const WORKERS: u64 = 4;
@@ -87,15 +86,7 @@ fn is_served(mut witness: Wire, until: &mpsc::Receiver<()>) {
 
 /// Bad sessions are not only refused: they end.
 fn all_but_the_witness_have_gone(operator: SocketAddr) {
-    let begin = crate::process::now();
-    loop {
-        let open = Metrics::of(operator).sum("parlor_connections", "");
-        if open == 1.0 {
-            return;
-        }
-        assert!(begin.elapsed() < PATIENCE, "{open} connections are still there");
-        thread::sleep(Duration::from_millis(50));
-    }
+    becomes(operator, "parlor_connections", "", 1.0);
 }
 
 /// Opens `connections`, each of which says something bad.
