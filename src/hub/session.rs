@@ -55,11 +55,16 @@ impl Hub {
         struct Presented {
             pid: String,
             #[serde(default)]
-            offset: Option<serde_json::Value>,
+            offset: Option<String>,
         }
         self.limits.recovery?;
         let presented: Presented = serde_json::from_str(auth?).ok()?;
-        let offset = presented.offset.as_ref().and_then(|offset| Offset::parse(offset.as_str()?));
+        let offset = match presented.offset {
+            // What is none of ours came with an event without one: how far the client has
+            // come is then anybody's guess, and the session can not be exact.
+            Some(offset) => Some(Offset::parse(&offset)?),
+            None => None,
+        };
         let offset = offset.filter(|offset| offset.epoch == self.epoch);
         Some(Claimed { pid: Sid::parse(&presented.pid)?, offset })
     }

@@ -464,6 +464,23 @@ fn an_offset_of_an_earlier_session_means_that_nothing_was_seen() {
     assert_eq!(world.clients[0].recoveries, 1);
 }
 
+/// The stock client takes any last argument that is a string for the offset, also of
+/// an event that is to be answered, which carries none.
+#[test]
+fn what_is_no_offset_of_ours_says_nothing_of_what_was_seen() {
+    for offset in ["two", "", "1.2.3", "1.0.0.0.0"] {
+        let mut world = World::new(1, LONG);
+        world.come_back(0, 0);
+        world.emit(0);
+        world.read(0);
+        let pid = world.clients[0].pid.clone();
+        world.clients[0].offset = Some(offset.to_owned());
+        world.cut(0, true);
+        world.settle();
+        assert_ne!(world.clients[0].pid, pid, "{offset:?}");
+    }
+}
+
 #[test]
 fn of_two_who_claim_a_session_at_once_one_gets_it() {
     let mut world = World::new(2, LONG);
