@@ -17,7 +17,7 @@
 //!
 //! | server emits | arguments |
 //! |---|---|
-//! | `hello` | `{"id","server"}` on connection; `server` names the process, unique per start |
+//! | `hello` | `{"id","server"}` on connection, but not to who is recovered; `server` names the process, unique per start |
 //! | `message` | `{"room","from","body","id"?,"seq"}` to every other member; `seq` counts the room's messages for as long as somebody is in it |
 //! | `presence` | `{"room","changes":[["+",id],["-",id],..]}` to watchers, in order, one per tick and room |
 //! | `typing` | `{"room","from"}` |
@@ -55,6 +55,10 @@ pub fn app(namespaces: Vec<String>, server: String) -> impl Fn(&mut Io) + Clone 
 
 fn register(chat: &mut Namespace, server: Rc<str>) {
     chat.on_connection(async move |socket: Socket| {
+        if socket.is_recovered() {
+            // It has its hello, or gets it now with all that it missed.
+            return;
+        }
         socket.emit("hello", json!({ "id": socket.id().as_str(), "server": &*server }));
     });
     chat.on("join", join);
