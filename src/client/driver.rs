@@ -1,5 +1,6 @@
 //! A client that comes back: it dials, runs a connection, and after a loss backs off
-//! and dials again, until it is told to stop.
+//! and dials again, until it is told to stop. Where a server keeps the state of lost
+//! connections, it asks for its own back.
 //!
 //! ```text
 //!            +--------------- back-off <-------------+
@@ -170,7 +171,7 @@ impl<D: Dialer> Client<D> {
     ) -> (CloseReason, Option<Abort>) {
         let Self { shared, joins, backoff, .. } = self;
         let mut is_closing = false;
-        poll_fn(|cx| {
+        let end = poll_fn(|cx| {
             let now = Instant::now().into_std();
             while let Poll::Ready(order) = shared.poll_order(cx) {
                 match order {
@@ -196,7 +197,11 @@ impl<D: Dialer> Client<D> {
             };
             connection.poll(cx, now, &mut hear).map(|reason| (reason, None))
         })
-        .await
+        .await;
+        for (join, _) in &mut self.joins {
+            join.recovery = connection.session().recovery(&join.namespace).cloned();
+        }
+        end
     }
 
     /// How long to wait after this end; `None` if for a command.

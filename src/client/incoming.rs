@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engineio::{Open, Packet};
-use crate::socketio::{Incoming, Kind};
+use crate::socketio::{Args, Incoming, Kind};
 use crate::websocket::{Message, Opcode, encode_close};
 
 use super::namespace::{Membership, Namespace};
 use super::session::{Core, State, Turn};
-use super::{CloseReason, Event, Outgoing, ProtocolError};
+use super::{CloseReason, Event, Outgoing, ProtocolError, Recovery};
 
 impl Core {
     pub(super) fn handle_message(
@@ -117,7 +117,7 @@ impl Core {
             }
             Incoming::Disconnect { namespace } => self.put_out(index, &namespace, turn),
             Incoming::Event { namespace, id, args } => {
-                self.tell(Event::Event { namespace: &namespace, id, args }, turn);
+                self.hear(index, &namespace, id, args, turn);
             }
         }
         Ok(())
@@ -132,8 +132,8 @@ impl Core {
         match incoming {
             Incoming::Ack { .. } => {}
             Incoming::Connect { namespace, data } => {
-                let sid = connect_sid(data.as_deref())?;
-                self.enter(index, &namespace, &sid, turn);
+                let answer = connect_answer(data.as_deref())?;
+                self.enter(index, &namespace, answer, turn);
             }
             Incoming::ConnectError { namespace, data } => {
                 self.namespaces[index].state = Membership::Left;
@@ -165,7 +165,9 @@ impl Core {
     }
 
     /// CONNECT was answered: says so, and then what came too early.
-    fn enter(&mut self, index: usize, namespace: &str, sid: &str, turn: &mut Turn<'_>) {
+    fn enter(&mut self, index: usize, namespace: &str, answer: Answer, turn: &mut Turn<'_>) {
+        let Answer { sid, pid } = answer;
+        let recovered = Recovery::handle_answer(&mut self.namespaces[index].recovery, pid);
         let state = &mut self.namespaces[index].state;
         let before = std::mem::replace(state, Membership::Connected);
         let connecting =
@@ -173,15 +175,30 @@ impl Core {
         if self.phases.connected_at.is_none() && !self.namespaces.iter().any(connecting) {
             self.phases.connected_at = Some(turn.now);
         }
-        self.tell(Event::Connected { namespace, sid, recovered: false }, turn);
+        self.tell(Event::Connected { namespace, sid: &sid, recovered }, turn);
         let Membership::Connecting(connecting) = before else { return };
         for (id, args) in connecting.into_early() {
             // The handler may have left meanwhile.
             let outgoing = Outgoing { core: self, out: turn.out, now: turn.now };
             if outgoing.is_connected(namespace) {
-                self.tell(Event::Event { namespace, id, args }, turn);
+                self.hear(index, namespace, id, args, turn);
             }
         }
+    }
+
+    /// An event has arrived, and somebody hears it.
+    fn hear(
+        &mut self,
+        index: usize,
+        namespace: &str,
+        id: Option<u64>,
+        args: Args<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(recovery) = &mut self.namespaces[index].recovery {
+            recovery.handle_event(&args);
+        }
+        self.tell(Event::Event { namespace, id, args }, turn);
     }
 
     fn put_out(&mut self, index: usize, namespace: &str, turn: &mut Turn<'_>) {
@@ -203,8 +220,12 @@ impl Core {
     pub(super) fn send_connect(&mut self, namespace: &str, out: &mut Vec<u8>) {
         let Some(index) = self.position(namespace) else { return };
         let Membership::Connecting(connecting) = &mut self.namespaces[index].state else { return };
-        let auth = connecting.auth.take();
-        self.packet(Kind::Connect, namespace, None, auth.as_deref().unwrap_or_default(), &[], out);
+        let auth = connecting.auth.take().unwrap_or_default();
+        let json = match &self.namespaces[index].recovery {
+            Some(recovery) => recovery.connect_json(&auth),
+            None => auth.into(),
+        };
+        self.packet(Kind::Connect, namespace, None, &json, &[], out);
     }
 
     /// Closes the connection if there is no namespace left to use it.
@@ -261,12 +282,15 @@ impl Core {
     }
 }
 
-/// Our id in a namespace, from the answer to CONNECT.
-fn connect_sid(data: Option<&str>) -> Result<String, ProtocolError> {
-    #[derive(serde::Deserialize)]
-    struct Data {
-        sid: String,
-    }
-    let data = data.and_then(|json| serde_json::from_str::<Data>(json).ok());
-    data.map(|data| data.sid).ok_or(ProtocolError::ConnectData)
+/// The answer to CONNECT: our id in the namespace, and the private one of our session there.
+#[derive(serde::Deserialize)]
+struct Answer {
+    sid: String,
+    #[serde(default)]
+    pid: Option<Box<str>>,
+}
+
+fn connect_answer(data: Option<&str>) -> Result<Answer, ProtocolError> {
+    let answer = data.and_then(|json| serde_json::from_str(json).ok());
+    answer.ok_or(ProtocolError::ConnectData)
 }

@@ -11,9 +11,9 @@
 //! ```
 //!
 //! It is not a port of the JavaScript client: nothing is buffered while there is
-//! no connection, and no state is recovered. It does keep that client's manners where
-//! a server can see them: what is sent when, what ends a connection, and how long to
-//! wait before the next one.
+//! no connection. It does keep that client's manners where a server can see them: what
+//! is sent when, what ends a connection, how long to wait before the next one, and who
+//! it says it was: see [`Recovery`].
 //!
 //! # Guarantees
 //!
@@ -42,6 +42,7 @@ mod polling;
 mod ports;
 mod random;
 mod reason;
+mod recovery;
 mod scratch;
 mod session;
 mod transports;
@@ -55,6 +56,7 @@ pub use options::{Join, Options, Transport};
 pub use outgoing::{NotConnected, Outgoing, args};
 pub use random::Random;
 pub use reason::{CloseReason, ProtocolError};
+pub use recovery::Recovery;
 pub use scratch::Scratch;
 pub use session::{Event, Handler, Phases, Session};
 

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use crate::socketio::Args;
 
-use super::{Options, ProtocolError};
+use super::{Options, ProtocolError, Recovery};
 
 /// The most events that may arrive before the answer to CONNECT.
 pub(super) const EARLY_EVENTS_MAX: usize = 1000;
@@ -26,6 +26,8 @@ pub(super) const EARLY_EVENTS_MAX: usize = 1000;
 pub(super) struct Namespace {
     pub(super) name: Arc<str>,
     pub(super) state: Membership,
+    /// Who we are there, if the server lets us come back as that.
+    pub(super) recovery: Option<Box<Recovery>>,
 }
 
 /// Whether we are in a namespace.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::socketio::Limits;
 
+use super::Recovery;
+
 /// How a client's packets travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Transport {
@@ -67,6 +69,8 @@ pub struct Join {
     pub namespace: Arc<str>,
     /// The text of a JSON object: who we are.
     pub auth: Option<Box<str>>,
+    /// Who we were there, if we want to be taken for that again.
+    pub recovery: Option<Recovery>,
 }
 
 impl Join {
@@ -78,12 +82,18 @@ impl Join {
     pub fn new(namespace: impl Into<Arc<str>>) -> Self {
         let namespace = namespace.into();
         assert!(namespace.starts_with('/') && !namespace.contains(','), "{namespace:?}");
-        Self { namespace, auth: None }
+        Self { namespace, auth: None, recovery: None }
     }
 
     /// Says who we are: the text of a JSON object.
     #[must_use]
     pub fn with_auth(self, json: impl Into<Box<str>>) -> Self {
         Self { auth: Some(json.into()), ..self }
+    }
+
+    /// Says who we were. Whether the server takes us for that, the answer says.
+    #[must_use]
+    pub fn with_recovery(self, recovery: Recovery) -> Self {
+        Self { recovery: Some(recovery), ..self }
     }
 }

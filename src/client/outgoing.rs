@@ -65,7 +65,8 @@ impl Outgoing<'_> {
     /// answered yet, that one and its `auth` stand.
     pub fn connect(&mut self, join: Join) {
         let until = self.now + self.core.options.connect_timeout;
-        let Join { namespace: name, auth } = join;
+        let Join { namespace: name, auth, recovery } = join;
+        let recovery = recovery.map(Box::new);
         let known = self.core.namespaces.iter_mut().find(|namespace| namespace.name == name);
         match known {
             Some(Namespace {
@@ -79,10 +80,11 @@ impl Outgoing<'_> {
             }
             Some(namespace) => {
                 namespace.state = Membership::Connecting(Connecting::new(auth, until, true));
+                namespace.recovery = recovery;
             }
             None => {
                 let state = Membership::Connecting(Connecting::new(auth, until, false));
-                self.core.namespaces.push(Namespace { name: Arc::clone(&name), state });
+                self.core.namespaces.push(Namespace { name: Arc::clone(&name), state, recovery });
             }
         }
         if matches!(self.core.state, State::Open { .. }) {

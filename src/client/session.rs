@@ -29,7 +29,7 @@ use crate::websocket::{self, Role, decode_accept, encode_request};
 
 use super::namespace::{Connecting, Membership, Namespace};
 use super::polling::{Polling, Port};
-use super::{CloseReason, Join, Options, Outgoing, ProtocolError, Random, Transport};
+use super::{CloseReason, Join, Options, Outgoing, ProtocolError, Random, Recovery, Transport};
 
 /// Something that a server said, or what it means.
 #[derive(Debug)]
@@ -52,8 +52,8 @@ pub enum Event<'a> {
         namespace: &'a str,
         /// Our id there.
         sid: &'a str,
-        /// Whether the server took us for who we were before: never, since the session
-        /// does not ask for it.
+        /// Whether the server took us for who we said we were: we are in the rooms that we
+        /// were in, and what we have missed follows.
         recovered: bool,
     },
     /// The server put us out of a namespace.
@@ -166,6 +166,7 @@ impl Session {
         let namespaces = joins.into_iter().map(|join| Namespace {
             name: join.namespace,
             state: Membership::Connecting(Connecting::new(join.auth, until, false)),
+            recovery: join.recovery.map(Box::new),
         });
         let mut namespaces: Vec<_> = namespaces.collect();
         namespaces.shrink_to_fit();
@@ -326,6 +327,13 @@ impl Session {
     /// Whether it is still open which transport the session is going to have.
     pub fn is_upgrading(&self) -> bool {
         self.polling.as_ref().is_some_and(|polling| polling.is_upgrading())
+    }
+
+    /// What another connection is to say in this namespace to go on where this one is, or
+    /// was when it ended; none if the server can not be asked for that.
+    pub fn recovery(&self, namespace: &str) -> Option<&Recovery> {
+        let index = self.core.position(namespace)?;
+        self.core.namespaces[index].recovery.as_deref()
     }
 
     /// When the phases of connecting were over.

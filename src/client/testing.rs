@@ -154,7 +154,10 @@ pub(super) fn describe(event: &Event<'_>) -> String {
         Event::Ack { namespace, id, args } => {
             format!("ack {namespace} {id} {} {:?}", args.json(), args.attachments())
         }
-        Event::Connected { namespace, sid, .. } => format!("connected {namespace} {sid}"),
+        Event::Connected { namespace, sid, recovered } => {
+            let again = if *recovered { " again" } else { "" };
+            format!("connected {namespace} {sid}{again}")
+        }
         Event::Disconnected { namespace } => format!("disconnected {namespace}"),
         Event::Event { namespace, id, args } => {
             format!("event {namespace} {id:?} {} {:?}", args.json(), args.attachments())

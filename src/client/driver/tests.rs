@@ -113,6 +113,28 @@ async fn a_lost_connection_comes_back_after_the_back_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_comes_back_asks_for_its_session() {
+    play(without_jitter(), async |world| {
+        let mut said = Vec::new();
+        for reply in [r#"40{"sid":"A","pid":"P"}"#, r#"40{"sid":"A","pid":"P"}"#, CONNECTED] {
+            let mut peer = Peer::accept(world.listener.recv().await.unwrap()).await;
+            peer.text(OPENED).await;
+            said.push(peer.next().await);
+            peer.text(reply).await;
+            peer.text(r#"42["a","x"]"#).await;
+            settle().await;
+        }
+        assert_eq!(said, ["40", r#"40{"pid":"P","offset":"x"}"#, r#"40{"pid":"P","offset":"x"}"#]);
+        let mut noticed = world.noticed();
+        noticed.retain(|notice| notice.contains("connected"));
+        assert_eq!(noticed, ["0 connected / A", "1 connected / A again", "2 connected / A"]);
+        // What the last server does not keep is not asked for.
+        world.let_in().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn delays_grow_until_a_session_opens() {
     play(without_jitter(), async |world| {
         let peer = world.let_in().await;
