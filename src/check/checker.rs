@@ -41,6 +41,8 @@ pub(super) struct Client {
     /// Counts its connections.
     pub(super) connection: u32,
     pub(super) asks: Asks,
+    /// Position of its last interruption; 0 if there was none.
+    pub(super) interrupted_at: u64,
     /// Its slot in every room it ever asked for, by room.
     pub(super) seats: Vec<(RoomId, u32)>,
     /// Switches without an answer.
@@ -126,6 +128,7 @@ impl Checker {
             }
             Record::Disconnected { client } => self.disconnected(client),
             Record::Foreign { .. } => self.verdict.foreign += 1,
+            Record::Interrupted { client } => self.interrupted(client),
             Record::JoinAcked { client, room } => self.answer(client, room, Step::Join, true),
             Record::JoinSent { client, room } => self.request(client, room, Step::Join),
             Record::LeaveAcked { client, room } => self.answer(client, room, Step::Leave, true),

@@ -93,7 +93,9 @@ impl Checker {
     /// member and its connection held; see [`Options::silence_is_loss`](super::Options).
     fn must_have_been_accepted(&self, message: &Message) -> bool {
         let sender = &self.clients[message.id.sender.0 as usize];
-        let has_survived = sender.connected && sender.connection == message.connection;
+        let has_survived = sender.connected
+            && sender.connection == message.connection
+            && sender.interrupted_at < message.sent_at;
         self.options.silence_is_loss && message.sender_inside && has_survived && !message.refused
     }
 

@@ -11,7 +11,8 @@
 //!
 //! Answers come in the order of the requests (that is `connection_fifo`), so with
 //! none open the last answer is the state. With some open, a client is still
-//! settled if all of them are joins, and still outside if all are leaves.
+//! settled if all of them are joins, and still outside if all are leaves. An
+//! interruption leaves it as uncertain as it is then, until the next answer.
 
 use super::checker::Checker;
 use super::{ClientId, MessageId, Request, RoomId};
@@ -24,6 +25,8 @@ pub(super) struct Member {
     inside: bool,
     joins_open: u16,
     leaves_open: u16,
+    /// A request that would have changed this was interrupted.
+    is_unsure: bool,
     /// Position of the request that ended its being outside: the start of its epoch.
     pub(super) asked_at: u64,
     /// Position from which it is settled.
@@ -64,6 +67,7 @@ impl Member {
             inside: false,
             joins_open: 0,
             leaves_open: 0,
+            is_unsure: false,
             asked_at: 0,
             settled_at: 0,
             left_at: 0,
@@ -77,7 +81,7 @@ impl Member {
 
     /// It is not a member, whatever happened to its open requests.
     pub(super) fn is_outside(&self) -> bool {
-        !self.inside && self.joins_open == 0
+        !self.inside && self.joins_open == 0 && !self.is_unsure
     }
 
     /// It is outside, and nothing of its requests is open.
@@ -87,7 +91,7 @@ impl Member {
 
     /// It is a member, whatever happened to its open requests.
     pub(super) fn is_settled(&self) -> bool {
-        self.inside && self.leaves_open == 0
+        self.inside && self.leaves_open == 0 && !self.is_unsure
     }
 
     /// What it hears from here on has no order with what it heard before.
@@ -147,6 +151,7 @@ impl Checker {
         let was_settled = member.inside && step == Step::Join && member.is_settled();
         if granted {
             member.inside = step == Step::Join;
+            member.is_unsure = false;
             if step == Step::Leave {
                 member.left_at = position;
                 member.break_chain();
@@ -196,6 +201,7 @@ impl Checker {
             member.inside = false;
             member.joins_open = 0;
             member.leaves_open = 0;
+            member.is_unsure = false;
             member.left_at = 0;
             member.break_chain();
             if !was_outside {
@@ -204,6 +210,26 @@ impl Checker {
             self.unseat(room, slot, Seat::Never);
         }
         self.client(client).seats = seats;
+    }
+
+    /// The connection is gone, and another one goes on with it: what has no answer gets none.
+    pub(super) fn interrupted(&mut self, client: ClientId) {
+        let position = self.position;
+        let state = self.client(client);
+        state.asks.reset();
+        state.switches.clear();
+        state.interrupted_at = position;
+        let seats = state.seats.clone();
+        self.halves.retain(|half| half.0 != client);
+        for (room, slot) in seats {
+            let member = self.member_mut(room, slot);
+            let is_sure = member.is_settled() || member.is_outside();
+            (member.joins_open, member.leaves_open) = (0, 0);
+            if !is_sure {
+                member.is_unsure = true;
+                member.break_chain();
+            }
+        }
     }
 
     /// It may no longer be a member: of messages without a sign, none is required.

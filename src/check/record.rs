@@ -108,6 +108,13 @@ pub enum Record {
         /// Who received it.
         client: ClientId,
     },
+    /// The connection ended, and its client is going to go on with another one as who it
+    /// was: what it hears is one stream over both, and nothing of it may be missing. What
+    /// it asked and was not answered may have been done until here, or never.
+    Interrupted {
+        /// Who.
+        client: ClientId,
+    },
     /// A join's ack arrived.
     JoinAcked {
         /// Who.

@@ -1,7 +1,7 @@
 //! Histories made by hand: what each guarantee turns down, and what none may.
 
 use super::super::Guarantee::*;
-use super::super::{Guarantee, Options, OrderBy, Verdict};
+use super::super::{Guarantee, Guarantees, Options, OrderBy, Verdict};
 use super::correct;
 use super::script::facts;
 
@@ -368,4 +368,63 @@ fn what_is_lost_to_a_guarantee_not_judged_is_still_lost() {
         let verdict = judge(story, Options { judged, ..clients_only() });
         assert_eq!((verdict.lost, verdict.count(JoinThenHear)), (2, 2), "{story}");
     }
+}
+
+#[test]
+fn who_goes_on_over_another_connection_hears_one_stream() {
+    for options in [clients_only(), with_witness()] {
+        assert_accused(
+            options.clone(),
+            &[
+                (JoinThenHear, "A say 1 R; *A say 1 R; C interrupted; B hear A1 R"),
+                (JoinThenHear, "C interrupted; A say 1 R; *A say 1 R; B hear A1 R"),
+                (
+                    NoDuplicate,
+                    "A say 1 R; *A say 1 R; B hear A1 R; C hear A1 R; C interrupted; C hear A1 R",
+                ),
+                (
+                    SenderExcluded,
+                    "A say 1 R; *A say 1 R; B hear A1 R; C hear A1 R; A interrupted; A hear A1 R",
+                ),
+            ],
+        );
+        assert_clean(
+            options,
+            &[
+                "C interrupted; A say 1 R; *A say 1 R; B hear A1 R; C hear A1 R",
+                // What it said last, or asked, may have come too late.
+                "A say 1 R; A interrupted",
+                "C leave R; C interrupted; *C leave R; A say 1 R; *A say 1 R; B hear A1 R",
+                "C leave R; C interrupted; A say 1 R; *A say 1 R; B hear A1 R; C hear A1 R",
+                "D join R; D interrupted; *D join R; A say 1 R; *A say 1 R; B hear A1 R; C hear A1 R;
+                D hear A1 R",
+                "D join R; D interrupted; A say 1 R; *A say 1 R; B hear A1 R; C hear A1 R",
+                "C switch R S; C interrupted; *C switch R S; *C join S; A say 1 R; *A say 1 R; B hear A1 R",
+                "A ask 1; A ask 2; A interrupted; A ask 3; A answered 3",
+            ],
+        );
+    }
+    let judged = Guarantees::ALL.without(RoomTotalOrder);
+    assert_accused(
+        Options { judged, ..clients_only() },
+        &[(
+            SenderFifo,
+            "A say 1 R; *A say 1 R; A say 2 R; *A say 2 R; B hear A1 R; B hear A2 R;
+                C hear A2 R; C interrupted; C hear A1 R",
+        )],
+    );
+    // The next answer makes it known again.
+    assert_accused(
+        clients_only(),
+        &[
+            (
+                JoinThenHear,
+                "C leave R; C interrupted; C join R; C joined R; A say 1 R; B hear A1 R",
+            ),
+            (
+                SilentAfterLeave,
+                "D join R; D interrupted; D leave R; D left R; A say 1 R; B hear A1 R; C hear A1 R; D hear A1 R",
+            ),
+        ],
+    );
 }

@@ -61,6 +61,7 @@ fn record(client: ClientId, words: &[&str]) -> Record {
         ["disconnect"] => Record::Disconnected { client },
         ["foreign"] => Record::Foreign { client },
         ["hear", message, name, ..] => delivery(client, message, name, &words[3..]),
+        ["interrupted"] => Record::Interrupted { client },
         ["join", name] => Record::JoinSent { client, room: room(name) },
         ["joined", name] => Record::JoinAcked { client, room: room(name) },
         ["leave", name] => Record::LeaveSent { client, room: room(name) },
