@@ -18,7 +18,7 @@
 //! | server emits | arguments |
 //! |---|---|
 //! | `hello` | `{"id","server"}` on connection, but not to who is recovered; `server` names the process, unique per start |
-//! | `message` | `{"room","from","body","id"?,"seq"}` to every other member; `seq` counts the room's messages for as long as somebody is in it |
+//! | `message` | `{"room","from","body","id"?,"seq"}` to every other member; `seq` counts the room's messages for as long as somebody is in it, or may come back to it |
 //! | `presence` | `{"room","changes":[["+",id],["-",id],..]}` to watchers, in order, one per tick and room |
 //! | `typing` | `{"room","from"}` |
 //!

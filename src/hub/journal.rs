@@ -18,6 +18,8 @@
 //! ```
 //!
 //! What can not be exact is not recovered: the client is told so.
+//!
+//! A ghost is in no room, but its rooms are held for it: what they count goes on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -128,6 +130,8 @@ pub(super) struct Journal {
     by_socket: BTreeMap<SocketKey, Sid>,
     /// When ghosts are forgotten.
     ghosts: BTreeSet<(Instant, Sid)>,
+    /// Rooms that were held for ghosts which are none any more.
+    unheld: Vec<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -249,6 +253,7 @@ impl Journal {
             sessions: BTreeMap::new(),
             by_socket: BTreeMap::new(),
             ghosts: BTreeSet::new(),
+            unheld: Vec::new(),
         }
     }
 
@@ -319,7 +324,19 @@ impl Journal {
         self.number
     }
 
-    /// A socket has gone. With `remains` its session can be recovered for a while.
+    /// The rooms that must be held for a socket once its session is a ghost.
+    pub(super) fn rooms_of(&self, socket: SocketKey) -> Vec<Box<str>> {
+        let session = self.by_socket.get(&socket).and_then(|pid| self.sessions.get(pid));
+        session.map_or(Vec::new(), Session::rooms)
+    }
+
+    /// The rooms that need be held no longer, once for each ghost.
+    pub(super) fn take_unheld(&mut self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.unheld)
+    }
+
+    /// A socket has gone. With `remains` its session can be recovered for a while; its
+    /// [rooms](Self::rooms_of) must have been held.
     ///
     /// Returns the session.
     pub(super) fn end(
@@ -361,6 +378,7 @@ impl Journal {
         };
         let seen = session.seen(offset);
         self.ghosts.remove(&(until, pid));
+        self.unheld.extend(session.rooms());
         if until < now || session.has_lost(seen, &self.trimmed) {
             self.sessions.remove(&pid);
             return Claim::No;
@@ -401,8 +419,10 @@ impl Journal {
     }
 
     fn forget_first_ghost(&mut self) {
-        if let Some((_, pid)) = self.ghosts.pop_first() {
-            self.sessions.remove(&pid);
+        if let Some((_, pid)) = self.ghosts.pop_first()
+            && let Some(session) = self.sessions.remove(&pid)
+        {
+            self.unheld.extend(session.rooms());
         }
     }
 

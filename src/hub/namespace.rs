@@ -190,6 +190,20 @@ impl Order {
         self.rooms.connect(key, sid);
     }
 
+    /// A socket is going, and may come back: its rooms count on.
+    pub(super) fn hold_rooms(&mut self, key: SocketKey) {
+        if let Some(journal) = &self.journal {
+            journal.rooms_of(key).iter().for_each(|room| self.rooms.hold(room));
+        }
+    }
+
+    /// Who may come back has done so, or never will: its rooms live and die with who is in them.
+    pub(super) fn unhold_rooms(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.take_unheld().iter().for_each(|room| self.rooms.unhold(room));
+        }
+    }
+
     /// Takes a socket out of all rooms; returns its id, unless it has gone already.
     pub(super) fn disconnect(&mut self, key: SocketKey) -> Option<Sid> {
         let sid = self.rooms.sid(key)?;

@@ -176,6 +176,7 @@ impl Namespaces {
         for (id, order) in orders {
             if let Some(journal) = &mut order.journal {
                 journal.handle_timeout(now);
+                order.unhold_rooms();
                 due.push(id);
             }
         }

@@ -198,7 +198,11 @@ impl Hub {
         remains: Option<Box<Remains>>,
         actions: &mut Actions,
     ) {
-        let gone = self.order(socket.namespace).disconnect(socket.key);
+        let order = self.order(socket.namespace);
+        if remains.is_some() {
+            order.hold_rooms(socket.key);
+        }
+        let gone = order.disconnect(socket.key);
         if gone.is_some() {
             self.witness(socket.namespace, gone, actions, || Step::Disconnect);
         }

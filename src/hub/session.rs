@@ -116,6 +116,7 @@ impl Hub {
             debug_assert!(joined.is_ok(), "it has just connected");
             self.witness(namespace, Some(sid), actions, || Step::Join(room.clone()));
         }
+        self.order(namespace).unhold_rooms();
         let begun = Some(Box::new(Begun { pid, number, restored }));
         self.welcome(namespace, socket, begun, actions);
     }
@@ -163,6 +164,7 @@ impl Hub {
         order.claims.retain(|_, claimant| claimant.socket != key);
         let Some(journal) = &mut order.journal else { return };
         let pid = journal.end(key, remains.map(|remains| *remains), now);
+        order.unhold_rooms();
         let claimant = pid.and_then(|pid| order.claims.remove(&pid));
         if let Some(Claimant { socket, sid, begin }) = claimant {
             self.arrive(namespace, socket, sid, Some(begin), actions);

@@ -36,6 +36,8 @@ struct Room {
     name: Box<str>,
     members: Vec<SocketKey>,
     seq: u64,
+    /// How many may come back to it.
+    absent: u32,
     presence: Option<Box<Presence>>,
 }
 
@@ -163,7 +165,7 @@ impl Rooms {
         rooms.iter().map(|&(at, _)| &*self.rooms[at as usize].name)
     }
 
-    /// How many rooms there are, watched ones included.
+    /// How many rooms there are, watched ones and held ones included.
     pub fn len(&self) -> usize {
         self.by_name.len()
     }
@@ -181,6 +183,23 @@ impl Rooms {
         }
         room.seq += 1;
         Some(room.seq)
+    }
+
+    /// Keeps `room` and its count of messages, though everybody may leave it, for one who
+    /// may come back. There must be somebody in it, or absent from it.
+    pub fn hold(&mut self, room: &str) {
+        if let Some(&at) = self.by_name.get(room) {
+            self.rooms[at as usize].absent += 1;
+        }
+    }
+
+    /// One for whom `room` was [held](Self::hold) has come back, or never will.
+    pub fn unhold(&mut self, room: &str) {
+        if let Some(&at) = self.by_name.get(room) {
+            let absent = &mut self.rooms[at as usize].absent;
+            *absent = absent.checked_sub(1).expect("it is held once for each");
+            self.drop_if_unused(at);
+        }
     }
 
     /// Tells `socket` of every join and leave of `room` from here on; returns who is in it now.
@@ -319,7 +338,7 @@ impl Rooms {
 
     fn drop_if_unused(&mut self, at: u32) {
         let room = &mut self.rooms[at as usize];
-        if room.members.is_empty() && room.presence.is_none() {
+        if room.members.is_empty() && room.presence.is_none() && room.absent == 0 {
             let name = std::mem::take(&mut room.name);
             *room = Room::default();
             self.by_name.remove(&name);
@@ -398,6 +417,23 @@ mod tests {
         rooms.join(key(1), "a", 9).unwrap();
         rooms.leave(key(0), "a");
         assert_eq!(rooms.next_seq("a"), Some(3));
+    }
+
+    #[test]
+    fn seq_counts_on_for_who_may_come_back() {
+        let mut rooms = rooms_with(1);
+        rooms.join(key(0), "a", 9).unwrap();
+        assert_eq!(rooms.next_seq("a"), Some(1));
+        (0..2).for_each(|_| rooms.hold("a"));
+        rooms.disconnect(key(0));
+        assert_eq!(rooms.next_seq("a"), None, "nobody is in it");
+        rooms.connect(key(0), Sid::new([1; 15]));
+        rooms.unhold("a");
+        rooms.join(key(0), "a", 9).unwrap();
+        assert_eq!(rooms.next_seq("a"), Some(2));
+        rooms.disconnect(key(0));
+        rooms.unhold("a");
+        assert!(rooms.is_empty());
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! * A socket that has gone can not be revived: a late join of it is refused.
 //! * Both directions of the relation socket-room always agree, and no room
 //!   without members and watchers is kept.
-//! * `seq` of a room counts 1, 2, 3, ... for as long as somebody is in it.
+//! * `seq` of a room counts 1, 2, 3, ... for as long as somebody is in it, or may come back
+//!   to it.
 
 mod ids;
 mod membership;

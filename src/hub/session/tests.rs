@@ -482,6 +482,33 @@ fn what_is_no_offset_of_ours_says_nothing_of_what_was_seen() {
 }
 
 #[test]
+fn a_room_counts_on_while_somebody_may_come_back_to_it() {
+    let mut world = World::new(2, LONG);
+    let say = |world: &mut World| {
+        let payload = Payload { json: r#"["said",{}]"#, attachments: &[] };
+        let rooms: [Box<str>; 1] = ["a".into()];
+        let target = Target { rooms: &rooms, except: &[] };
+        let (namespace, stamped) = (NamespaceId::registered(0), true);
+        let (from, volatile, replies, ticket) = (None, false, false, None);
+        let broadcast =
+            Broadcast { namespace, from, target, payload, stamped, volatile, replies, ticket };
+        world.handle(0, Event::Broadcast(broadcast));
+        world.clients[0].inbox.pop_back().expect("it is a member")
+    };
+    for (round, shard) in [(1, 0), (2, 1), (3, 0)] {
+        world.come_back(0, shard);
+        world.perform(Deed::Join(0, 0));
+        let said = say(&mut world);
+        assert!(said.contains(&format!(r#"{{"seq":{round}}}"#)), "{said}");
+        // As if it had been read.
+        let offset = said.rsplit('"').nth(1).map(str::to_owned);
+        world.clients[0].offset = offset;
+        world.cut(0, true);
+    }
+    world.end();
+}
+
+#[test]
 fn of_two_who_claim_a_session_at_once_one_gets_it() {
     let mut world = World::new(2, LONG);
     // On the shard that is not the home, so that it takes a message to end it.
