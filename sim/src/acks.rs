@@ -24,6 +24,11 @@ pub fn check(history: &History) -> Vec<Failure> {
         if let Event::Connected { socket, sid, .. } = &entry.event {
             sids.insert(*socket, sid);
         }
+        if let Event::Recovered { socket, .. } = &entry.event {
+            // What was not confirmed before never is; nor are the rooms it is put back into.
+            let sid = sids.get(socket).copied();
+            unconfirmed.retain(|(of, ..), _| Some(*of) != sid);
+        }
         if let Some(step) = witnessed(&entry.event) {
             *unconfirmed.entry(step).or_default() += 1;
         }
@@ -41,7 +46,7 @@ pub fn check(history: &History) -> Vec<Failure> {
 fn witnessed(event: &Event) -> Option<Step<'_>> {
     let Event::Witnessed { order } = event else { return None };
     Some(match order {
-        Order::Broadcast { .. } | Order::Disconnect { .. } => return None,
+        Order::Broadcast { .. } | Order::Connect { .. } | Order::Disconnect { .. } => return None,
         Order::Join { sid, room } => (sid, None, Some(room)),
         Order::Leave { sid, room } => (sid, Some(room), None),
         Order::Switch { sid, from, to } => (sid, Some(from), Some(to)),

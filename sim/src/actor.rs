@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use crate::history::{Call, Change, Event, MessageId, SocketId};
 use crate::plan::{Act, Client, Plan};
 use crate::stage::{Body, Stage};
+use crate::whereabouts::Whereabouts;
 
 /// Something to emit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,9 @@ pub(crate) struct Actor {
     rejoins: bool,
     /// Its living connection.
     socket: Option<SocketId>,
+    /// What it is, or was last, and its id there.
+    last: Option<(SocketId, String)>,
+    whereabouts: Whereabouts,
     wants_connection: bool,
     /// The rooms it wants to be in.
     wanted: BTreeSet<usize>,
@@ -115,6 +119,8 @@ impl Actor {
             id: client.id,
             rejoins: client.rejoins,
             socket: None,
+            last: None,
+            whereabouts: Whereabouts::default(),
             wants_connection: true,
             wanted: BTreeSet::new(),
             next_number: 0,
@@ -133,10 +139,33 @@ impl Actor {
         let Some(Hello { id, server }) = hello else {
             panic!("hello is not what the chat protocol says: {}", args.json());
         };
+        if let Some(socket) = self.socket {
+            self.stage.record(Event::Foreign { socket, what: "a second hello".to_owned() });
+            return Vec::new();
+        }
         let socket = self.stage.admit(&id);
         self.socket = Some(socket);
+        self.last = Some((socket, id.clone()));
+        self.whereabouts = Whereabouts::default();
+        if !self.rejoins {
+            self.wanted.clear();
+        }
         self.stage.record(Event::Connected { socket, client: self.id, sid: id, server });
         let rooms: Vec<usize> = self.wanted.iter().copied().collect();
+        rooms.into_iter().map(|room| self.join(socket, room)).collect()
+    }
+
+    /// The server takes it for who it was: it is where it was, and joins only the rooms of
+    /// which it does not know that. If it never heard a hello as that one, it will now.
+    pub(crate) fn handle_return(&mut self, sid: &str) -> Vec<Emit> {
+        let Some((socket, _)) = self.last.as_ref().filter(|(_, last)| last == sid) else {
+            return Vec::new();
+        };
+        let socket = *socket;
+        self.socket = Some(socket);
+        self.stage.record(Event::Recovered { socket, client: self.id });
+        let mut rooms: Vec<usize> = self.wanted.iter().copied().collect();
+        rooms.retain(|&room| !self.whereabouts.are_in(&self.plan.rooms[room]));
         rooms.into_iter().map(|room| self.join(socket, room)).collect()
     }
 
@@ -145,9 +174,7 @@ impl Actor {
         if let Some(socket) = self.socket.take() {
             self.stage.record(Event::Ended { socket, reason: reason.to_owned() });
         }
-        if !self.rejoins {
-            self.wanted.clear();
-        }
+        self.whereabouts.interrupt();
     }
 
     /// Its connection has gone over to a WebSocket. Whether it lives, so that it counts.
@@ -226,6 +253,7 @@ impl Actor {
         }
         let reply: Option<Reply> =
             args.elements().next().and_then(|json| serde_json::from_str(json).ok());
+        self.note_answer(&ask, reply.as_ref().is_some_and(|reply| reply.ok));
         let event = match reply {
             None => Event::Foreign { socket, what: args.json().to_owned() },
             Some(Reply { ok: true, seq, members, .. }) => accepted(socket, ask, seq, members),
@@ -235,6 +263,19 @@ impl Actor {
             }
         };
         self.stage.record(event);
+    }
+
+    fn note_answer(&mut self, ask: &Ask, is_granted: bool) {
+        let mut note = |room, is_in| self.whereabouts.answer(room, is_granted.then_some(is_in));
+        match ask {
+            Ask::Join { room } => note(room, true),
+            Ask::Leave { room } => note(room, false),
+            Ask::Switch { from, to } => {
+                note(from, false);
+                note(to, true);
+            }
+            Ask::Echo { .. } | Ask::Message { .. } | Ask::Unwatch { .. } | Ask::Watch { .. } => {}
+        }
     }
 
     fn want(&mut self, act: Act) {
@@ -279,18 +320,22 @@ impl Actor {
 
     fn join(&mut self, socket: SocketId, room: usize) -> Emit {
         let room = self.room(room);
+        self.whereabouts.ask(&room);
         self.stage.record(Event::JoinSent { socket, room: room.clone() });
         call(&serde_json::json!(["join", room]), Ask::Join { room })
     }
 
     fn leave(&mut self, socket: SocketId, room: usize) -> Emit {
         let room = self.room(room);
+        self.whereabouts.ask(&room);
         self.stage.record(Event::LeaveSent { socket, room: room.clone() });
         call(&serde_json::json!(["leave", room]), Ask::Leave { room })
     }
 
     fn switch(&mut self, socket: SocketId, from: usize, to: usize) -> Emit {
         let (from, to) = (self.room(from), self.room(to));
+        self.whereabouts.ask(&from);
+        self.whereabouts.ask(&to);
         self.stage.record(Event::SwitchSent { socket, from: from.clone(), to: to.clone() });
         call(&serde_json::json!(["switch", from, to]), Ask::Switch { from, to })
     }

@@ -11,12 +11,14 @@
 //! connection is on, for one.
 
 mod reader;
+mod recovery;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use reader::of;
+use crate::history::History;
+use crate::plan::Plan;
 
 /// A fleet of fewer runs than this may miss a rare situation by chance.
 pub const RUNS_MIN: u64 = 1_000;
@@ -37,10 +39,15 @@ pub enum Situation {
     MessageInFlightDuringLeave,
     PowerLossWithUnacked,
     ReconnectUnderFaults,
+    Recovered,
+    RecoveryOverflow,
+    RecoveryTooLate,
     RefusedCall,
     RejoinAfterReconnect,
+    ReplayAmidTraffic,
     RoomOfOne,
     ServerGivesUpAClient,
+    SessionTakenOver,
     SpeakerSwitches,
     SwitchBetweenSpeakers,
     UpgradeUnderTraffic,
@@ -48,7 +55,7 @@ pub enum Situation {
 
 impl Situation {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::BacklogSizedMessage,
         Self::BinaryDelivered,
         Self::ClientsSwap,
@@ -60,10 +67,15 @@ impl Situation {
         Self::MessageInFlightDuringLeave,
         Self::PowerLossWithUnacked,
         Self::ReconnectUnderFaults,
+        Self::Recovered,
+        Self::RecoveryOverflow,
+        Self::RecoveryTooLate,
         Self::RefusedCall,
         Self::RejoinAfterReconnect,
+        Self::ReplayAmidTraffic,
         Self::RoomOfOne,
         Self::ServerGivesUpAClient,
+        Self::SessionTakenOver,
         Self::SpeakerSwitches,
         Self::SwitchBetweenSpeakers,
         Self::UpgradeUnderTraffic,
@@ -85,11 +97,22 @@ impl Situation {
             Self::MessageInFlightDuringLeave => "a message arrives between a leave and its ack",
             Self::PowerLossWithUnacked => "power is lost with a message on its way to the server",
             Self::ReconnectUnderFaults => "a client comes back while something is still wrong",
+            Self::Recovered => "a client comes back as who it was",
+            Self::RecoveryOverflow => {
+                "a client comes back in time, and too much was said for its session"
+            }
+            Self::RecoveryTooLate => "a client comes back too late for its session",
             Self::RefusedCall => "the server refuses a call",
             Self::RejoinAfterReconnect => "a client joins a room again over a new connection",
+            Self::ReplayAmidTraffic => {
+                "a message to who has not yet heard all that it missed while it was away"
+            }
             Self::RoomOfOne => "a message to a room with no member but its sender",
             Self::ServerGivesUpAClient => {
                 "the server ends a connection that its client holds alive"
+            }
+            Self::SessionTakenOver => {
+                "a client comes back while the server holds its old connection alive"
             }
             Self::SpeakerSwitches => "a client switches rooms with its own message on its way",
             Self::SwitchBetweenSpeakers => "a switch, while others speak in both of its rooms",
@@ -112,14 +135,26 @@ impl Situation {
             | Self::JoinAndMessageInOneStep
             | Self::MessageInFlightAtDisconnect
             | Self::MessageInFlightDuringLeave
+            | Self::Recovered
+            | Self::RecoveryOverflow
+            | Self::RecoveryTooLate
             | Self::RefusedCall
             | Self::RejoinAfterReconnect
+            | Self::ReplayAmidTraffic
             | Self::RoomOfOne
+            | Self::SessionTakenOver
             | Self::SpeakerSwitches
             | Self::SwitchBetweenSpeakers
             | Self::UpgradeUnderTraffic => false,
         }
     }
+}
+
+/// How often a run was in each situation.
+pub fn of(plan: &Plan, history: &History) -> Times {
+    let mut times = reader::of(plan, history);
+    recovery::count(plan, history, &mut times);
+    times
 }
 
 /// How often one run was in each situation; those it was never in are left out.

@@ -38,12 +38,12 @@ struct Recovery<'a> {
 impl<'a> Recovery<'a> {
     fn handle(&mut self, at_us: u64, event: &'a Event) {
         match event {
-            Event::Connected { socket, client, .. } => {
+            Event::Connected { socket, client, .. } | Event::Recovered { socket, client } => {
                 self.living.insert(*client, *socket);
             }
             Event::Ended { socket, .. } => {
+                // Its rooms are those of the socket, should that live again.
                 self.living.retain(|_, living| living != socket);
-                self.rooms.remove(socket);
             }
             Event::JoinAcked { socket, room } => self.enter(*socket, room),
             Event::LeaveAcked { socket, room } => self.exit(*socket, room),

@@ -80,6 +80,9 @@ pub enum Event {
     Notice { socket: SocketId, room: String, changes: Vec<Change> },
     /// The quiet phase reached a mark: faults are over, or every client must be back.
     Quiet { mark: Mark },
+    /// CONNECT was answered, and the server takes the client for the socket that it was: that
+    /// lives again, in its rooms, and hears what it has missed.
+    Recovered { socket: SocketId, client: u32 },
     /// The server refused a call.
     Refused { socket: SocketId, call: Call, error: String },
     /// A message was sent. `bytes` is how long its body is, attachments included.
@@ -145,10 +148,13 @@ impl Event {
             | Self::Fault { .. }
             | Self::Foreign { .. }
             | Self::Quiet { .. }
+            | Self::Recovered { .. }
             | Self::Refused { call: Call::Message { .. }, .. }
             | Self::Upgraded { .. }
             | Self::Wish { .. }
-            | Self::Witnessed { order: Order::Disconnect { .. } } => [None, None],
+            | Self::Witnessed { order: Order::Connect { .. } | Order::Disconnect { .. } } => {
+                [None, None]
+            }
         };
         one.into_iter().chain(other).map(String::as_str)
     }
@@ -168,6 +174,7 @@ impl Event {
             | Self::LeaveAcked { socket, .. }
             | Self::LeaveSent { socket, .. }
             | Self::Notice { socket, .. }
+            | Self::Recovered { socket, .. }
             | Self::Refused { socket, .. }
             | Self::SwitchAcked { socket, .. }
             | Self::SwitchSent { socket, .. }
@@ -204,6 +211,7 @@ impl Event {
             | Self::LeaveSent { .. }
             | Self::Notice { .. }
             | Self::Quiet { .. }
+            | Self::Recovered { .. }
             | Self::Refused { .. }
             | Self::SwitchAcked { .. }
             | Self::SwitchSent { .. }
@@ -260,6 +268,9 @@ pub enum Call {
 pub enum Order {
     /// A broadcast to a room.
     Broadcast { sid: String, room: String, seq: Option<u64>, message: Option<MessageId> },
+    /// A socket is there; one that was there before is there again, in its rooms, which the
+    /// joins behind this name.
+    Connect { sid: String },
     /// A socket is gone.
     Disconnect { sid: String },
     /// A socket is a member from now on.
@@ -274,6 +285,7 @@ impl Order {
     /// The engine's id of the socket concerned.
     pub fn sid(&self) -> &str {
         let (Self::Broadcast { sid, .. }
+        | Self::Connect { sid }
         | Self::Disconnect { sid }
         | Self::Join { sid, .. }
         | Self::Leave { sid, .. }

@@ -3,7 +3,8 @@
 //!
 //! The checkers know clients; here every *connection* is one of theirs. A message
 //! that an old connection still had under way may then reach its client's new
-//! connection without being blamed as heard by its own sender.
+//! connection without being blamed as heard by its own sender. A connection that is
+//! recovered goes on in the next one: both are one client of theirs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,8 @@ use crate::heals;
 use crate::history::{Call, Entry, Event, History, MessageId, Order, SocketId};
 use crate::presence;
 use crate::promise::{JUDGED_IN_FULL, PROTOCOL_LEGAL};
+use crate::recovery::{self, Interruptions};
+use crate::returns::Returns;
 use crate::story::Cast;
 
 /// A promise that a run broke.
@@ -90,13 +93,19 @@ impl Judgement {
 /// Judges a whole history, at quiescence.
 pub fn judge(history: &History) -> Judgement {
     let names = Names::of(history);
-    let clients = verdict(history, &names, false);
-    let witness = verdict(history, &names, true);
-    let mut failures: Vec<Failure> =
-        clients.violations.iter().map(|violation| names.failure(violation, false)).collect();
+    let returns = Returns::of(history);
+    let clients = verdict(history, &names, &returns, false);
+    let witness = verdict(history, &names, &returns, true);
+    let interruptions = Interruptions::of(history, &returns);
+    let by_clients = |violation: &check::Violation| {
+        let sufferer = violation.clients.first().map_or(0, |client| client.0);
+        interruptions.named(names.failure(violation, false), SocketId(sufferer))
+    };
+    let mut failures: Vec<Failure> = clients.violations.iter().map(by_clients).collect();
     failures.extend(history.entries().iter().filter_map(illegal));
     failures.extend(heals::check(history));
     failures.extend(presence::check(history));
+    failures.extend(recovery::check(history));
     let seen: BTreeSet<String> = failures.iter().map(|failure| failure.guarantee.clone()).collect();
     let sharper = witness.violations.iter().map(|violation| names.failure(violation, true));
     let sharper = sharper.chain(acks::check(history));
@@ -152,10 +161,17 @@ fn illegal(entry: &Entry) -> Option<Failure> {
     })
 }
 
-fn verdict(history: &History, names: &Names<'_>, witnessed: bool) -> Verdict {
+fn verdict(history: &History, names: &Names<'_>, returns: &Returns, witnessed: bool) -> Verdict {
     let mut checker = Checker::new(Options { witnessed, ..Options::default() });
     let mut ended = BTreeSet::new();
-    for Entry { at_us, event } in history.entries() {
+    for (row, Entry { at_us, event }) in history.entries().iter().enumerate() {
+        if returns.is_interruption(row) {
+            if let Event::Ended { socket, .. } = event {
+                checker.observe(*at_us, &Record::Interrupted { client: client(*socket) });
+            }
+            // The engine's end of a session that goes on is none either.
+            continue;
+        }
         if let Event::Ended { socket, .. } = event {
             ended.insert(*socket);
         }
@@ -257,6 +273,7 @@ impl<'a> Names<'a> {
             | Event::Fault { .. }
             | Event::Notice { .. }
             | Event::Quiet { .. }
+            | Event::Recovered { .. }
             | Event::Unwatched { .. }
             | Event::UnwatchSent { .. }
             | Event::Watched { .. }
@@ -291,6 +308,7 @@ impl<'a> Names<'a> {
             Order::Broadcast { room, message, .. } => {
                 Accepted::Broadcast { message: message_id((*message)?), room: self.room(room) }
             }
+            Order::Connect { .. } => return None,
             Order::Disconnect { sid } => Accepted::Disconnect { client: living(sid)? },
             Order::Join { sid, room } => {
                 Accepted::Join { client: living(sid)?, room: self.room(room) }

@@ -98,6 +98,11 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
     edit(&|plan| plan.server.shards = plan.server.shards.min(2));
     edit(&|plan| plan.server.exchange_delay_max_ms = 0);
     edit(&|plan| plan.server.exchange_delay_max_ms = plan.server.exchange_delay_max_ms.min(2));
+    edit(&|plan| plan.server.recovery_window_ms = 0);
+    edit(&|plan| plan.server.recovery_packets_max = 0);
+    if plan.server.recovery_window_ms > 0 {
+        edit(&|plan| plan.server.recovery_window_ms = 60_000);
+    }
     edit(&|plan| plan.server.ping_interval_ms = 300);
     edit(&|plan| plan.server.ping_timeout_ms = 200);
     edit(&|plan| plan.server.connect_timeout_ms = 500);
@@ -108,6 +113,7 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
     });
     for index in 0..plan.clients.len() {
         edit(&|plan| plan.clients[index].rejoins = false);
+        edit(&|plan| plan.clients[index].recovers = false);
         edit(&|plan| plan.clients[index].transport = Transport::WebSocket);
         if plan.clients[index].transport == Transport::Upgrade {
             edit(&|plan| plan.clients[index].transport = Transport::Polling);

@@ -10,6 +10,7 @@
 //! way in and out, and a decoded plan has been checked.
 
 mod bounds;
+mod json;
 
 pub(crate) use bounds::RESEND_MS;
 
@@ -131,6 +132,12 @@ pub struct Server {
     /// The longest that a message between two shards is held back.
     #[serde(default)]
     pub exchange_delay_max_ms: u64,
+    /// How long after its disconnect a session can be recovered; 0 if none can.
+    #[serde(default)]
+    pub recovery_window_ms: u64,
+    /// How many broadcasts are kept for that; 0 for as many as the engine keeps by itself.
+    #[serde(default)]
+    pub recovery_packets_max: u32,
 }
 
 /// Plans of the time before there were shards have one.
@@ -160,6 +167,9 @@ pub struct Client {
     pub start_ms: u64,
     /// Whether it joins the rooms it wants again after a reconnect.
     pub rejoins: bool,
+    /// Whether it asks for its session back then.
+    #[serde(default)]
+    pub recovers: bool,
     /// How its packets travel.
     #[serde(default)]
     pub transport: Transport,
@@ -390,7 +400,7 @@ impl Plan {
     pub fn encode(&self) -> String {
         let mut json = String::new();
         let value = serde_json::to_value(self).expect("a plan has only strings as keys");
-        lay_out(&value, 0, &mut json);
+        json::lay_out(&value, 0, &mut json);
         json.push('\n');
         json
     }
@@ -426,6 +436,9 @@ impl Plan {
             || self.reconnect.delay_min_ms > self.reconnect.delay_max_ms
         {
             return refuse("reconnect delays must be above 0 and in order".to_owned());
+        }
+        if self.server.recovery_window_ms > DURATION_MAX_MS {
+            return refuse("a recovery window that is too long".to_owned());
         }
         self.check_clients()?;
         for fault in &self.faults {
@@ -480,45 +493,6 @@ fn check_latency(latency: Latency) -> Result<(), PlanError> {
         return Err(PlanError::Contradiction(what));
     }
     Ok(())
-}
-
-/// Writes JSON with small values on one line: a plan is read by people, and
-/// neither one long line nor a line per brace is readable.
-fn lay_out(value: &serde_json::Value, indent: usize, out: &mut String) {
-    const LINE_BYTES_MAX: usize = 100;
-    let flat = value.to_string();
-    if flat.len() + indent <= LINE_BYTES_MAX && indent > 0 {
-        out.push_str(&flat);
-        return;
-    }
-    let inner = indent + 2;
-    let (open, close, items): (_, _, Vec<(String, &serde_json::Value)>) = match value {
-        serde_json::Value::Array(items) => {
-            ('[', ']', items.iter().map(|item| (String::new(), item)).collect())
-        }
-        serde_json::Value::Object(fields) => {
-            let named = |(name, value)| (format!("{}: ", serde_json::Value::from(name)), value);
-            let fields = fields.iter().map(|(name, value)| (name.as_str(), value));
-            ('{', '}', fields.map(named).collect())
-        }
-        serde_json::Value::Bool(_)
-        | serde_json::Value::Null
-        | serde_json::Value::Number(_)
-        | serde_json::Value::String(_) => {
-            out.push_str(&flat);
-            return;
-        }
-    };
-    out.push(open);
-    for (index, (name, item)) in items.iter().enumerate() {
-        out.push_str(if index == 0 { "\n" } else { ",\n" });
-        out.push_str(&" ".repeat(inner));
-        out.push_str(name);
-        lay_out(item, inner, out);
-    }
-    out.push('\n');
-    out.push_str(&" ".repeat(indent));
-    out.push(close);
 }
 
 #[cfg(test)]

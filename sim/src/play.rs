@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parlor::client::{
     Backoff, BackoffOptions, CloseReason, Connection, Event, HttpError, Join, Options, Outgoing,
-    Random, Scratch, Transport,
+    Random, Recovery, Scratch, Transport,
 };
 use parlor::net::Dialer;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -69,6 +69,8 @@ pub(crate) async fn run_client<N: SimNet>(
         options: Arc::new(options),
         scratch: Scratch::default(),
         dialer: N::dialer(plan.network.stream),
+        recovers: client.recovers,
+        recovery: None,
         has_faults: !plan.faults.is_empty(),
     };
     player.wait_until(zero + ms(client.start_ms)).await;
@@ -84,6 +86,10 @@ struct Player<D> {
     options: Arc<Options>,
     scratch: Scratch,
     dialer: D,
+    /// Whether it asks for its session back.
+    recovers: bool,
+    /// What it was over its last connection, and how far it had come.
+    recovery: Option<Recovery>,
     /// Whether the plan lets anything go wrong.
     has_faults: bool,
 }
@@ -117,11 +123,12 @@ impl<D: Dialer> Player<D> {
 
     /// Speaks over one connection until it has ended.
     async fn converse(&mut self, stream: D::Io) {
+        let recovery = self.recovery.take();
         let mut connection = Connection::new(
             stream,
             &self.dialer,
             Arc::clone(&self.options),
-            [Join::new(NAMESPACE)],
+            [Join { recovery, ..Join::new(NAMESPACE) }],
             self.random.next_u64(),
             Instant::now().into_std(),
             self.scratch.clone(),
@@ -159,6 +166,9 @@ impl<D: Dialer> Player<D> {
                 }
             }
         };
+        if self.recovers {
+            self.recovery = connection.session().recovery(NAMESPACE).cloned();
+        }
         match end {
             End::Broken(reason) => {
                 if self.is_expulsion(&reason) {
@@ -285,7 +295,12 @@ fn handle(
             say(emits, outgoing, asked);
         }
         Event::Event { args, .. } => actor.handle_event(&args),
-        Event::Connected { .. }
+        Event::Connected { sid, recovered: true, .. } => {
+            backoff.reset();
+            let emits = actor.handle_return(sid);
+            say(emits, outgoing, asked);
+        }
+        Event::Connected { recovered: false, .. }
         | Event::Disconnected { .. }
         | Event::Opened { .. }
         | Event::Refused { .. } => {}

@@ -98,6 +98,7 @@ impl<'a> Audience<'a> {
             | Event::LeaveAcked { .. }
             | Event::LeaveSent { .. }
             | Event::Quiet { mark: Mark::Healed | Mark::Probe }
+            | Event::Recovered { .. }
             | Event::Refused { .. }
             | Event::Sent { .. }
             | Event::SwitchAcked { .. }
@@ -113,7 +114,7 @@ impl<'a> Audience<'a> {
         // Who was never heard of by its client is in no room.
         let Some(&server) = self.servers_by_sid.get(order.sid()) else { return };
         match order {
-            Order::Broadcast { .. } => {}
+            Order::Broadcast { .. } | Order::Connect { .. } => {}
             Order::Disconnect { sid } => {
                 for (place, room) in &mut self.rooms {
                     if place.0 == server {

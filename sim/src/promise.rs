@@ -16,8 +16,11 @@ pub const PRESENCE_TRUTHFUL: &str = "presence_truthful";
 /// Neither side breaks the protocol, nor says that the other did.
 pub const PROTOCOL_LEGAL: &str = "protocol_legal";
 
+/// Who is told that it was recovered has missed nothing, and gets nothing twice.
+pub const RECOVERY_EXACT: &str = "recovery_exact";
+
 /// Every guarantee and its promise, by name.
-const PROMISES: [(&str, &str); 17] = [
+const PROMISES: [(&str, &str); 18] = [
     (
         "ack_means_accepted",
         "When a message's ack arrives, the message has its place in the order, and all members \
@@ -48,6 +51,11 @@ const PROMISES: [(&str, &str); 17] = [
          and each change after it is told once, in order.",
     ),
     (PROTOCOL_LEGAL, "The server keeps to the protocol, and puts no client out that keeps to it."),
+    (
+        RECOVERY_EXACT,
+        "Who comes back and is told that it was recovered is in the rooms it was in, has missed \
+         nothing, and hears nothing twice or out of order.",
+    ),
     ("room_isolation", "Nothing crosses from one room to another."),
     (
         "room_total_order",

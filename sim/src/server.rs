@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use parlor::hub::Recovery;
 use parlor::net::{Listener, Stream};
 use parlor::shard::mesh;
 use parlor::{Accepted, Config, Exchange, Limits, Step, Witness, chat, run_shard};
@@ -21,7 +22,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::dice::Dice;
 use crate::history::{Event, MessageId, Order, SocketId};
 use crate::net::{HostResult, SimNet};
-use crate::plan::Plan;
+use crate::plan::{Plan, Server};
 use crate::stage::Stage;
 
 /// Runs the server for the `start`-th time, until its host is killed.
@@ -105,11 +106,24 @@ fn config(plan: &Plan, start: u64) -> Config {
             ping_interval: ms(plan.server.ping_interval_ms),
             ping_timeout: ms(plan.server.ping_timeout_ms),
             connect_timeout: ms(plan.server.connect_timeout_ms),
+            recovery: recovery(plan),
             ..Limits::default()
         },
         seed,
         ..Config::default()
     }
+}
+
+/// What is kept for clients that come back, if anything.
+fn recovery(plan: &Plan) -> Option<Recovery> {
+    let Server { recovery_window_ms, recovery_packets_max, .. } = plan.server;
+    let engine = Recovery::default();
+    let packets_max = match recovery_packets_max {
+        0 => engine.packets_max,
+        max => usize::try_from(max).expect("32 bits"),
+    };
+    let window = Duration::from_millis(recovery_window_ms);
+    (recovery_window_ms > 0).then_some(Recovery { window, packets_max, ..engine })
 }
 
 /// Writes down what the engine says of its own order.
@@ -122,7 +136,7 @@ fn witness(accepted: &Accepted, stage: &Stage) {
             let [room] = rooms.as_slice() else { return };
             Order::Broadcast { sid, room: name(room), seq: *seq, message: message(json) }
         }
-        Step::Connect => return,
+        Step::Connect => Order::Connect { sid },
         Step::Disconnect => Order::Disconnect { sid },
         Step::Join(room) => Order::Join { sid, room: name(room) },
         Step::Leave(room) => Order::Leave { sid, room: name(room) },

@@ -159,6 +159,9 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
             let changes: Vec<String> = changes.iter().map(|it| change(it, cast)).collect();
             format!("{} is told of {room:?}: {}", who(socket), changes.join(", "))
         }
+        Event::Recovered { socket, .. } => {
+            format!("{} is recovered: it goes on as who it was", who(socket))
+        }
         Event::Quiet { mark } => format!("--- quiet phase: {mark:?}").to_lowercase(),
         Event::Refused { socket, call, error } => {
             format!("{} is refused its {}: {error}", who(socket), asked(call))
@@ -214,6 +217,7 @@ fn step(order: &Order, cast: &Cast<'_>) -> String {
             let seq = seq.map_or(String::new(), |seq| format!(" with seq {seq}"));
             format!("{what} from {} goes to {room:?}{seq}", cast.sid(sid))
         }
+        Order::Connect { sid } => format!("{} is there", cast.sid(sid)),
         Order::Disconnect { sid } => format!("{} is gone", cast.sid(sid)),
         Order::Join { sid, room } => format!("{} is in {room:?}", cast.sid(sid)),
         Order::Leave { sid, room } => format!("{} is out of {room:?}", cast.sid(sid)),

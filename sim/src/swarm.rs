@@ -46,6 +46,9 @@ struct Taste {
 /// How many seeds of a hundred run on packets, where TCP sends again what was lost.
 const PACKETS_PERCENT: u64 = 40;
 
+/// In how many seeds of a hundred clients can come back to their sessions.
+const RECOVERY_PERCENT: u64 = 40;
+
 /// The plan of a seed: the same for the same seed and profile, on every machine.
 ///
 /// # Panics
@@ -93,6 +96,9 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
         server.connect_timeout_ms += 600;
         reconnect.connect_timeout_ms += 600;
     }
+    if dice.chance(RECOVERY_PERCENT) {
+        recovery(&mut dice, &mut server, &mut clients);
+    }
     Plan {
         version: VERSION,
         origin: Some(seed),
@@ -139,6 +145,8 @@ fn server(dice: &mut Dice) -> Server {
         connect_timeout_ms: dice.between(300, 600),
         shards: 1,
         exchange_delay_max_ms: 0,
+        recovery_window_ms: 0,
+        recovery_packets_max: 0,
     }
 }
 
@@ -146,6 +154,23 @@ fn server(dice: &mut Dice) -> Server {
 fn shards(dice: &mut Dice, server: &mut Server) {
     server.shards = dice.pick(&[1, 1, 1, 2, 2, 3]);
     server.exchange_delay_max_ms = dice.pick(&[0, 2, 10, 40]);
+}
+
+/// Windows shorter than any outage and longer than all, and sometimes room for only a few
+/// broadcasts. Most clients ask for their sessions; some do not care. In most plans
+/// connections are lost so often that this is worth it.
+fn recovery(dice: &mut Dice, server: &mut Server, clients: &mut [Client]) {
+    server.recovery_window_ms = dice.pick(&[20, 100, 400, 2_000, 60_000, 60_000]);
+    server.recovery_packets_max = dice.pick(&[0, 0, 0, 1, 3, 8]);
+    let drops = dice.pick(&[0, 5, 10, 20]);
+    for client in clients {
+        client.recovers = dice.chance(85);
+        for operation in &mut client.operations {
+            if matches!(operation.act, Act::Echo | Act::Message { .. }) && dice.chance(drops) {
+                operation.act = Act::Drop;
+            }
+        }
+    }
 }
 
 /// In half of the plans all have a WebSocket, else each client has what it has.
@@ -219,7 +244,8 @@ fn client(
         })
         .collect();
     let transport = Transport::WebSocket;
-    Client { id, start_ms, rejoins: course.rejoins, transport, operations }
+    let (rejoins, recovers) = (course.rejoins, false);
+    Client { id, start_ms, rejoins, recovers, transport, operations }
 }
 
 /// When a client acts: all over the plan, or in a few volleys, so that one act

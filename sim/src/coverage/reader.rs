@@ -7,8 +7,8 @@ use crate::plan::{FaultKind, Plan};
 
 use super::{Situation, Times};
 
-/// How often a run was in each situation.
-pub fn of(plan: &Plan, history: &History) -> Times {
+/// How often a run was in each situation that a history tells without recovery.
+pub(super) fn of(plan: &Plan, history: &History) -> Times {
     let mut reader = Reader::new(plan, history);
     for entry in history.entries() {
         reader.read(entry);
@@ -79,7 +79,9 @@ impl<'a> Reader<'a> {
 
     fn read(&mut self, Entry { at_us, event }: &'a Entry) {
         match event {
-            Event::Connected { socket, client, .. } => self.connect(*at_us, *socket, *client),
+            Event::Connected { socket, client, .. } | Event::Recovered { socket, client } => {
+                self.connect(*at_us, *socket, *client);
+            }
             Event::Delivered { socket, room, message, .. } => {
                 self.deliver(*socket, room, *message);
             }
@@ -224,6 +226,7 @@ impl<'a> Reader<'a> {
                     self.broadcast(at_us, socket, room, message);
                 }
             }
+            Order::Connect { .. } => {}
             Order::Disconnect { .. } => {
                 let Some(socket) = socket else { return };
                 let lives = self.living.contains_key(&socket);

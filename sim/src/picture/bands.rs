@@ -29,6 +29,8 @@ struct Open {
 pub(super) struct Bands<'a> {
     done: Vec<Band<'a>>,
     open: BTreeMap<(SocketId, &'a str), Open>,
+    /// What was open when a connection ended, should its socket be recovered.
+    interrupted: BTreeMap<(SocketId, &'a str), Open>,
 }
 
 impl<'a> Bands<'a> {
@@ -74,7 +76,16 @@ impl<'a> Bands<'a> {
         let rooms: Vec<&str> =
             self.open.keys().filter(|(owner, _)| *owner == socket).map(|(_, room)| *room).collect();
         for room in rooms {
+            self.interrupted.insert((socket, room), self.open[&(socket, room)]);
             self.close(row, socket, room);
+        }
+    }
+
+    /// It is recovered: a member of what it was a member of.
+    pub(super) fn resume(&mut self, row: usize, socket: SocketId) {
+        let its = self.interrupted.extract_if(.., |(owner, _), _| *owner == socket);
+        for ((_, room), open) in its.collect::<Vec<_>>() {
+            self.begin(row, socket, room, Open { from: row, ..open });
         }
     }
 
@@ -128,6 +139,19 @@ mod tests {
         bands.ask_in(7, SOCKET, "b");
         bands.refuse(8, SOCKET, "b");
         assert_eq!(stretches(bands), [(2, 5, true), (5, 6, false), (7, 8, false), (6, 99, true)]);
+    }
+
+    #[test]
+    fn who_is_recovered_is_where_it_was_as_far_as_it_knows() {
+        let mut bands = Bands::default();
+        bands.know_in(2, SOCKET, "a");
+        bands.know_in(2, SOCKET, "b");
+        bands.ask_out(3, SOCKET, "b");
+        bands.end(5, SOCKET);
+        bands.resume(7, SOCKET);
+        bands.know_out(8, SOCKET, "b");
+        let expected = [(2, 3, true), (2, 5, true), (3, 5, false), (7, 8, false), (7, 99, true)];
+        assert_eq!(stretches(bands), expected);
     }
 
     #[test]

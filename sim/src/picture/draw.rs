@@ -270,6 +270,9 @@ impl<'a> Drawing<'a> {
             Sign::Connected => {
                 format!("<circle class=\"born\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\">")
             }
+            Sign::Recovered => {
+                format!("<circle class=\"born again\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\">")
+            }
             Sign::Ended => format!(
                 "<path class=\"dead\" d=\"M{:.1} {:.1}l10 10m0 -10l-10 10\">",
                 x - 5.0,
@@ -337,7 +340,7 @@ impl<'a> Drawing<'a> {
             let (priority, class) = match mark.sign {
                 _ if strong => (0, "label stronglabel"),
                 Sign::Complaint | Sign::Ended => (2, "label"),
-                Sign::Connected | Sign::Upgraded => (3, "label"),
+                Sign::Connected | Sign::Recovered | Sign::Upgraded => (3, "label"),
                 Sign::Asked => (4, "label"),
                 Sign::Said => (5, "label"),
                 Sign::Heard => (6, "label"),

@@ -51,7 +51,7 @@ const FAILING: [(&str, &str); 2] = [
     ),
 ];
 
-const SIGNS: [(&str, &str); 15] = [
+const SIGNS: [(&str, &str); 16] = [
     (
         "<path class=\"arrow send\" d=\"M2 4L36 12M31 7.5l5 4.5l-6 1\"/>",
         "a message: to the server, which accepts it where the arrow ends, and from there to each member",
@@ -76,6 +76,10 @@ const SIGNS: [(&str, &str); 15] = [
     (
         "<path class=\"life\" d=\"M20 0V16\"/><circle class=\"born\" cx=\"20\" cy=\"8\" r=\"4.5\"/>",
         "a connection begins",
+    ),
+    (
+        "<path class=\"life\" d=\"M20 0V16\"/><circle class=\"born again\" cx=\"20\" cy=\"8\" r=\"4.5\"/>",
+        "a connection begins that goes on with an earlier one: the client is recovered",
     ),
     ("<path class=\"dead\" d=\"M15 3l10 10m0 -10l-10 10\"/>", "a connection ends"),
     ("<path class=\"away\" d=\"M20 0V16\"/>", "no connection"),

@@ -77,6 +77,7 @@ pub(super) enum Sign {
     Connected,
     Ended,
     Heard,
+    Recovered,
     Said,
     Upgraded,
 }
@@ -127,7 +128,7 @@ impl<'a> Scene<'a> {
         reader.scene
     }
 
-    /// The client that a socket belongs to, and when it lived.
+    /// The client that a socket belongs to, and when it lived first.
     pub(super) fn life(&self, socket: SocketId) -> Option<&Life> {
         self.lives.iter().find(|life| life.socket == socket)
     }
@@ -162,6 +163,12 @@ impl<'a> Reader<'a> {
                 let life = Life { client: *client, socket: *socket, from: row, to: None };
                 self.scene.lives.push(life);
                 self.mark(row, *socket, Sign::Connected, "connected".to_owned());
+            }
+            Event::Recovered { socket, client } => {
+                let life = Life { client: *client, socket: *socket, from: row, to: None };
+                self.scene.lives.push(life);
+                self.bands.resume(row, *socket);
+                self.mark(row, *socket, Sign::Recovered, "recovered".to_owned());
             }
             Event::Ended { socket, reason } => self.end(row, *socket, reason),
             Event::Upgraded { socket } => {
@@ -212,7 +219,9 @@ impl<'a> Reader<'a> {
     }
 
     fn end(&mut self, row: usize, socket: SocketId, reason: &str) {
-        if let Some(life) = self.scene.lives.iter_mut().find(|life| life.socket == socket) {
+        // Its last connection, if it was recovered.
+        let mut lives = self.scene.lives.iter_mut().rev();
+        if let Some(life) = lives.find(|life| life.socket == socket) {
             life.to = Some(row);
         }
         self.bands.end(row, socket);
@@ -384,7 +393,7 @@ impl<'a> Reader<'a> {
                 }
                 return;
             }
-            Order::Disconnect { .. } => return,
+            Order::Connect { .. } | Order::Disconnect { .. } => return,
             Order::Join { room, .. } => ("join", room),
             Order::Leave { room, .. } => ("leave", room),
             Order::Switch { to, .. } => ("switch", to),
