@@ -97,17 +97,21 @@ pub fn judge(history: &History) -> Judgement {
     let clients = verdict(history, &names, &returns, false);
     let witness = verdict(history, &names, &returns, true);
     let interruptions = Interruptions::of(history, &returns);
-    let by_clients = |violation: &check::Violation| {
-        let sufferer = violation.clients.first().map_or(0, |client| client.0);
-        interruptions.named(names.failure(violation, false), SocketId(sufferer))
+    let named = |violation: &check::Violation, needs_witness| {
+        let failure = names.failure(violation, needs_witness);
+        match violation.clients.first() {
+            Some(sufferer) => interruptions.named(failure, SocketId(sufferer.0)),
+            None => failure,
+        }
     };
-    let mut failures: Vec<Failure> = clients.violations.iter().map(by_clients).collect();
+    let mut failures: Vec<Failure> =
+        clients.violations.iter().map(|violation| named(violation, false)).collect();
     failures.extend(history.entries().iter().filter_map(illegal));
     failures.extend(heals::check(history));
     failures.extend(presence::check(history));
     failures.extend(recovery::check(history));
     let seen: BTreeSet<String> = failures.iter().map(|failure| failure.guarantee.clone()).collect();
-    let sharper = witness.violations.iter().map(|violation| names.failure(violation, true));
+    let sharper = witness.violations.iter().map(|violation| named(violation, true));
     let sharper = sharper.chain(acks::check(history));
     failures.extend(sharper.filter(|failure| !seen.contains(&failure.guarantee)));
     for (verdict, needs_witness) in [(&clients, false), (&witness, true)] {
