@@ -40,6 +40,8 @@ pub enum Deed {
     Join(usize, usize),
     /// A client leaves a room.
     Leave(usize, usize),
+    /// A client whose connection broke comes back as who it was.
+    Return(usize),
     /// A client leaves one room and joins another.
     Switch(usize, usize, usize),
     /// A client watches a room no longer.
@@ -128,6 +130,7 @@ impl Model {
                 to.map(|client| Heard { client, words: Words::Message(number) }).collect()
             }
             Deed::EndTick => before.notices(),
+            Deed::Return(client) => before.missed(*client),
             Deed::Unwatch(client, room) => {
                 before.owed(*client, *room).into_iter().collect::<Vec<_>>()
             }
@@ -155,15 +158,25 @@ impl Model {
         Past(&self.past).connection(client).is_some()
     }
 
+    /// Whether a client can come back as who it was.
+    pub fn may_return(&self, client: usize) -> bool {
+        Past(&self.past).may_return(client)
+    }
+
+    /// How many sessions wait for their clients.
+    pub fn waiting(&self) -> usize {
+        Past(&self.past).ghosts().count()
+    }
+
     /// How many connections there were: the newest has this number less one.
     pub fn connections(&self) -> usize {
         Past(&self.past).connections()
     }
 
-    /// How many rooms somebody is in, or watches.
+    /// How many rooms somebody is in, or may come back to, or watches.
     pub fn rooms(&self) -> usize {
         let now = Past(&self.past);
-        let is_used = |room: &usize| !now.members(*room).is_empty() || now.is_watched(*room);
+        let is_used = |room: &usize| now.is_used(*room);
         (0..ROOMS.len()).filter(is_used).count()
     }
 
@@ -189,19 +202,59 @@ impl<'a> Past<'a> {
 
     /// The number of a client's connection, if it is connected.
     fn connection(self, client: usize) -> Option<usize> {
-        let last = self.moments().rfind(|(_, deed)| {
-            matches!(deed, Deed::Connect(who) | Deed::Disconnect(who, _) if *who == client)
-        });
-        match last {
-            Some((past, Deed::Connect(_))) => Some(past.connections()),
+        match self.last_turn(client)? {
+            (past, Deed::Connect(_)) => Some(past.connections()),
+            (past, Deed::Return(_)) => past.last_turn(client)?.0.connection(client),
             _ => None,
         }
+    }
+
+    /// The last deed by which a client came or went.
+    fn last_turn(self, client: usize) -> Option<(Self, &'a Deed)> {
+        self.moments().rfind(|(_, deed)| turns(deed) == Some(client))
+    }
+
+    fn may_return(self, client: usize) -> bool {
+        matches!(self.last_turn(client), Some((_, Deed::Disconnect(_, Way::Lost))))
+    }
+
+    /// The moments at which clients were lost that have not come back as who they were: some
+    /// have as somebody else.
+    fn ghosts(self) -> impl Iterator<Item = (Self, usize)> {
+        let lost = self.moments().filter_map(move |(past, deed)| {
+            let Deed::Disconnect(client, Way::Lost) = deed else { return None };
+            Some((past, *client))
+        });
+        lost.filter(move |(past, client)| {
+            let mut since = self.0[past.0.len() + 1..].iter();
+            let next = since.find(|deed| turns(deed) == Some(*client));
+            !matches!(next, Some(Deed::Return(_)))
+        })
+    }
+
+    /// What somebody has missed that comes back now: what was for it as it was when it went.
+    fn missed(self, client: usize) -> Vec<Heard> {
+        let Some((then, _)) = self.last_turn(client) else { return Vec::new() };
+        let is_its = |targets: &[Target]| {
+            targets.iter().any(|&target| then.occupants(target).contains(&client))
+        };
+        let since = self.moments().skip(then.0.len());
+        let heard = since.filter_map(|(past, deed)| {
+            let Deed::Broadcast { from, targets, except, .. } = deed else { return None };
+            let Outcome::Accepted(number) = past.outcome(deed) else { return None };
+            let is_meant = (targets.is_empty() || is_its(targets)) && !is_its(except);
+            let words = Words::Message(number);
+            (is_meant && *from != Some(client)).then_some(Heard { client, words })
+        });
+        heard.collect()
     }
 
     fn outcome(self, deed: &Deed) -> Outcome {
         match deed {
             Deed::Broadcast { targets, stamped, .. } => self.broadcast_outcome(targets, *stamped),
-            Deed::Connect(_) | Deed::Disconnect(..) | Deed::EndTick => Outcome::None,
+            Deed::Connect(_) | Deed::Disconnect(..) | Deed::EndTick | Deed::Return(_) => {
+                Outcome::None
+            }
             Deed::Join(client, room) => self.join_outcome(*client, *room, None),
             Deed::Leave(client, room) => Outcome::Left(self.is_member(*client, *room)),
             Deed::Switch(client, from, to) => self.join_outcome(*client, *to, Some(*from)),
@@ -253,6 +306,10 @@ impl<'a> Past<'a> {
             let is_in = || matches!(past.outcome(deed), Outcome::Members(_));
             match *deed {
                 Deed::Connect(who) | Deed::Disconnect(who, _) => (who == client).then_some(false),
+                Deed::Return(who) => {
+                    let then = past.last_turn(client).map(|(then, _)| then);
+                    (who == client).then(|| then.is_some_and(|then| then.is_member(client, room)))
+                }
                 Deed::Leave(who, left) => ((who, left) == (client, room)).then_some(false),
                 Deed::Join(who, joined) => {
                     ((who, joined) == (client, room) && is_in()).then_some(true)
@@ -287,7 +344,7 @@ impl<'a> Past<'a> {
             {
                 count += 1;
             }
-            if past.members(room).is_empty() && !past.is_watched(room) {
+            if !past.is_used(room) {
                 break;
             }
         }
@@ -323,7 +380,9 @@ impl<'a> Past<'a> {
     /// How long the past was when a client began to watch a room, if it still does.
     fn watches_since(self, client: usize, room: usize) -> Option<usize> {
         let said = self.moments().rev().find_map(|(past, deed)| match *deed {
-            Deed::Connect(who) | Deed::Disconnect(who, _) => (who == client).then_some(None),
+            Deed::Connect(who) | Deed::Disconnect(who, _) | Deed::Return(who) => {
+                (who == client).then_some(None)
+            }
             Deed::Unwatch(who, of) => ((who, of) == (client, room)).then_some(None),
             Deed::Watch(who, of) => {
                 let began = matches!(past.outcome(deed), Outcome::Watching(_));
@@ -340,6 +399,12 @@ impl<'a> Past<'a> {
 
     fn is_watched(self, room: usize) -> bool {
         (0..CLIENTS).any(|client| self.watches_since(client, room).is_some())
+    }
+
+    fn is_used(self, room: usize) -> bool {
+        !self.members(room).is_empty()
+            || self.is_watched(room)
+            || self.ghosts().any(|(then, client)| then.is_member(client, room))
     }
 
     /// What a client is owed of a room it watches: the changes since it began to
@@ -370,6 +435,11 @@ impl<'a> Past<'a> {
         let is_in = || matches!(self.outcome(deed), Outcome::Members(_));
         let change = match *deed {
             Deed::Disconnect(client, _) => goes(client),
+            Deed::Return(client) => {
+                let then = self.last_turn(client).map(|(then, _)| then);
+                let then = then.filter(|then| then.is_member(client, room));
+                then.and_then(|then| then.connection(client)).map(|number| (true, number))
+            }
             Deed::Leave(client, left) => (left == room).then(|| goes(client)).flatten(),
             Deed::Join(client, joined) => {
                 (joined == room && is_in()).then(|| comes(client)).flatten()
@@ -384,5 +454,19 @@ impl<'a> Past<'a> {
             | Deed::Watch(..) => None,
         };
         change.into_iter().collect()
+    }
+}
+
+/// Who comes or goes by a deed.
+fn turns(deed: &Deed) -> Option<usize> {
+    match deed {
+        Deed::Connect(client) | Deed::Disconnect(client, _) | Deed::Return(client) => Some(*client),
+        Deed::Broadcast { .. }
+        | Deed::EndTick
+        | Deed::Join(..)
+        | Deed::Leave(..)
+        | Deed::Switch(..)
+        | Deed::Unwatch(..)
+        | Deed::Watch(..) => None,
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parlor::hub::{
     Action, Actions, Broadcast, Census, ConnId, Event, Hub, NamespaceId, Notification, Opening,
-    Outcome as HubOutcome, Payload, Place, SocketId, Target as HubTarget, Ticket,
+    Outcome as HubOutcome, Payload, Place, Recovery, SocketId, Target as HubTarget, Ticket,
 };
 use parlor::room::{IdSource, JoinError, ShardId, Sid};
 use parlor::websocket::{Decoder, Message, Role};
@@ -20,6 +20,9 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state
 use sim::model::{CLIENTS, Deed, Heard, Model, Outcome, ROOMS, ROOMS_MAX, Target, Way, Words};
 
 const TICKET: Ticket = Ticket(7);
+
+/// Longer than any test.
+const WINDOW: Duration = Duration::from_secs(1);
 
 prop_state_machine! {
     #![proptest_config(Config { cases: 400, ..Config::default() })]
@@ -73,7 +76,8 @@ impl ReferenceStateMachine for Deeds {
         let way = select(vec![Way::Left, Way::Lost, Way::PutOut]);
         prop_oneof![
             3 => client().prop_map(Deed::Connect),
-            1 => (client(), way).prop_map(|(client, way)| Deed::Disconnect(client, way)),
+            3 => client().prop_map(Deed::Return),
+            2 => (client(), way).prop_map(|(client, way)| Deed::Disconnect(client, way)),
             4 => (client(), room()).prop_map(|(client, room)| Deed::Join(client, room)),
             2 => (client(), room()).prop_map(|(client, room)| Deed::Leave(client, room)),
             2 => (client(), room(), room()).prop_map(|(who, from, to)| Deed::Switch(who, from, to)),
@@ -97,6 +101,7 @@ impl ReferenceStateMachine for Deeds {
         match deed {
             Deed::Connect(client) => !model.is_connected(*client),
             Deed::Disconnect(client, _) => model.is_connected(*client),
+            Deed::Return(client) => model.may_return(*client),
             Deed::Broadcast { .. }
             | Deed::EndTick
             | Deed::Join(..)
@@ -128,6 +133,10 @@ struct System {
     generation: u32,
     /// The last one that each client had, when it has gone.
     stale: [Option<SocketId>; CLIENTS],
+    /// Of each client its last id, the private one, and how far it has come.
+    last: [Option<Sid>; CLIENTS],
+    pids: [String; CLIENTS],
+    offsets: [Option<String>; CLIENTS],
 }
 
 struct HubTest<const SHARDS: u8>;
@@ -152,6 +161,7 @@ impl<const SHARDS: u8> StateMachineTest for HubTest<SHARDS> {
         assert_eq!((census.sockets, census.rooms), (model.sockets(), model.rooms()));
         assert_eq!(census.connections, system.conns.iter().flatten().count());
         assert_eq!(census.deadlines, census.connections);
+        assert_eq!(census.sessions_waiting, model.waiting());
         assert_eq!(census.held, 0, "every request has been answered");
     }
 
@@ -159,13 +169,15 @@ impl<const SHARDS: u8> StateMachineTest for HubTest<SHARDS> {
         for client in 0..CLIENTS {
             system.lose(client);
         }
+        system.wait();
         assert_eq!(system.census(), Default::default(), "everybody has gone");
     }
 }
 
 impl System {
     fn new(shards: u8) -> Self {
-        let limits = Limits { rooms_per_socket_max: ROOMS_MAX, ..Limits::default() };
+        let recovery = Some(Recovery { window: WINDOW, ..Recovery::default() });
+        let limits = Limits { rooms_per_socket_max: ROOMS_MAX, recovery, ..Limits::default() };
         let now = tokio::time::Instant::now().into_std();
         let hub = |shard| {
             let place = Place { shard: ShardId(shard), shards, secret: 0 };
@@ -181,6 +193,9 @@ impl System {
             sids: Vec::new(),
             generation: 0,
             stale: [None; CLIENTS],
+            last: [None; CLIENTS],
+            pids: Default::default(),
+            offsets: Default::default(),
         }
     }
 
@@ -192,7 +207,10 @@ impl System {
             Deed::Broadcast { from, targets, except, stamped } => {
                 self.broadcast(*from, targets, except, *stamped);
             }
-            Deed::Connect(client) => self.connect(*client),
+            Deed::Connect(client) => {
+                let sid = self.connect(*client, "40");
+                self.sids.push(sid);
+            }
             Deed::Disconnect(client, way) => self.disconnect(*client, *way),
             Deed::EndTick => self.end_tick(),
             Deed::Join(client, room) => {
@@ -203,6 +221,7 @@ impl System {
                 let (socket, room) = (self.speaker(*client), ROOMS[*room]);
                 self.handle(*client, Event::Leave { socket, room, ticket: TICKET });
             }
+            Deed::Return(client) => self.come_back(*client),
             Deed::Switch(client, from, to) => {
                 let socket = self.speaker(*client);
                 let (previous, next) = (ROOMS[*from], ROOMS[*to]);
@@ -289,7 +308,8 @@ impl System {
         self.sockets[client].or(self.stale[client]).unwrap_or(unknown)
     }
 
-    fn connect(&mut self, client: usize) {
+    /// Connects, and says which id the client has then.
+    fn connect(&mut self, client: usize, text: &str) -> Sid {
         let conn = match self.conns[client] {
             Some(conn) => conn,
             None => {
@@ -307,7 +327,7 @@ impl System {
             }
         };
         let shard = self.shard(client);
-        self.handle(client, Event::Text { conn, text: "40" });
+        self.handle(client, Event::Text { conn, text });
         let attempt = self.actions[shard].list.iter().find_map(|action| {
             let Action::Notify(_, Notification::Connect { attempt, .. }) = action else {
                 return None;
@@ -324,7 +344,34 @@ impl System {
         });
         let (socket, sid) = connected.expect("the application is told");
         self.sockets[client] = Some(socket);
-        self.sids.push(sid);
+        self.last[client] = Some(sid);
+        let mut texts = self.texts().into_iter();
+        let is_answer = |(to, text): &(usize, String)| *to == client && text.starts_with("40");
+        let (_, answer) = texts.rfind(is_answer).expect("CONNECT is answered");
+        let answer: serde_json::Value = serde_json::from_str(&answer[2..]).expect("JSON");
+        self.pids[client] = answer["pid"].as_str().expect("sessions can be recovered").to_owned();
+        sid
+    }
+
+    /// Comes back as who it was; nothing else can be, with room for everything.
+    fn come_back(&mut self, client: usize) {
+        let pid = self.pids[client].clone();
+        let text = match &self.offsets[client] {
+            None => format!(r#"40{{"pid":"{pid}"}}"#),
+            Some(offset) => format!(r#"40{{"pid":"{pid}","offset":"{offset}"}}"#),
+        };
+        let former = self.last[client];
+        let sid = self.connect(client, &text);
+        assert_eq!((Some(sid), &self.pids[client]), (former, &pid), "it is recovered");
+    }
+
+    /// Waits until no session can be recovered any more.
+    fn wait(&mut self) {
+        self.now += WINDOW;
+        for (hub, actions) in self.hubs.iter_mut().zip(&mut self.actions) {
+            hub.handle_timeout(self.now, actions);
+        }
+        self.carry();
     }
 
     fn disconnect(&mut self, client: usize, way: Way) {
@@ -356,11 +403,8 @@ impl System {
         let name = |target: &Target| -> Box<str> {
             match target {
                 Target::Room(room) => ROOMS[*room].into(),
-                Target::Socket(client) => match self.sockets[*client] {
-                    Some(socket) => {
-                        let hub = &self.hubs[self.shard(*client)];
-                        hub.sid(socket).expect("connected").as_str().into()
-                    }
+                Target::Socket(client) => match &self.last[*client] {
+                    Some(sid) => sid.as_str().into(),
                     None => "nobody".into(),
                 },
             }
@@ -372,7 +416,7 @@ impl System {
         let nobody = Sid::new([0; 15]);
         let from = from.map(|client| {
             let socket = self.speaker(client);
-            (socket.key, self.hubs[self.shard(client)].sid(socket).unwrap_or(nobody))
+            (socket.key, self.last[client].unwrap_or(nobody))
         });
         self.handle(
             on,
@@ -390,22 +434,32 @@ impl System {
     }
 
     /// The events sent, sorted; packets that are none are of no interest here.
-    fn heard(&self) -> Vec<Heard> {
+    fn heard(&mut self) -> Vec<Heard> {
         let mut heard = Vec::new();
+        for (client, text) in self.texts() {
+            let Some(json) = text.strip_prefix("42") else { continue };
+            let (words, offset) = self.words(json);
+            heard.push(Heard { client, words });
+            self.offsets[client] = Some(offset);
+        }
+        heard.sort();
+        heard
+    }
+
+    /// What was sent to each client, in order.
+    fn texts(&self) -> Vec<(usize, String)> {
+        let mut texts = Vec::new();
         for (shard, actions) in self.actions.iter().enumerate() {
             for action in &actions.list {
                 let Action::Send { frame, to, .. } = action else { continue };
                 let mut bytes = actions.bytes[frame.clone()].to_vec();
                 let text = text(&mut bytes);
-                let Some(json) = text.strip_prefix("42") else { continue };
                 for &conn in &actions.recipients[to.clone()] {
-                    let client = self.client(shard, conn);
-                    heard.push(Heard { client, words: self.words(json) });
+                    texts.push((self.client(shard, conn), text.clone()));
                 }
             }
         }
-        heard.sort();
-        heard
+        texts
     }
 
     fn client(&self, shard: usize, conn: ConnId) -> usize {
@@ -414,10 +468,11 @@ impl System {
         client.expect("only open connections are sent to")
     }
 
-    fn words(&self, json: &str) -> Words {
-        let (name, argument): (String, serde_json::Value) =
+    /// What an event says, and its offset.
+    fn words(&self, json: &str) -> (Words, String) {
+        let (name, argument, offset): (String, serde_json::Value, String) =
             serde_json::from_str(json).expect("an event with one argument");
-        match name.as_str() {
+        let words = match name.as_str() {
             "message" => Words::Message(argument["seq"].as_u64()),
             "presence" => {
                 let room = argument["room"].as_str().expect("a presence notice names its room");
@@ -428,7 +483,8 @@ impl System {
                 Words::Presence(room, changes.iter().map(change).collect())
             }
             other => panic!("nobody said {other}"),
-        }
+        };
+        (words, offset)
     }
 
     fn number(&self, sid: &str) -> usize {
