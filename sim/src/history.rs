@@ -8,11 +8,12 @@
 //!
 //! A *socket* here is one connection of one client, numbered over the whole run
 //! in the order of the answers to CONNECT: what a client's old connection still
-//! had under way must not be blamed on its new one.
+//! had under way must not be blamed on its new one. Only a connection that is recovered
+//! goes on in the next one: both are one socket.
 
 use serde::{Deserialize, Serialize};
 
-/// One connection of one client, numbered over the whole run.
+/// One connection of one client, and those that go on with it, numbered over the whole run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SocketId(pub u32);

@@ -97,10 +97,11 @@ fn delayed(exchange: Exchange, plan: &Plan, start: u64) -> Exchange {
 
 fn config(plan: &Plan, start: u64) -> Config {
     let ms = Duration::from_millis;
-    // A restarted server that gave out the ids of its predecessor would be wrong.
+    // A restarted server that gave out the ids of its predecessor would be wrong, and so
+    // would one that took its offsets for its own: they are told apart by the first bytes.
     let mut seed = [0; 32];
-    seed[..8].copy_from_slice(&plan.server.seed.to_le_bytes());
-    seed[8..16].copy_from_slice(&start.to_le_bytes());
+    seed[..8].copy_from_slice(&start.to_le_bytes());
+    seed[8..16].copy_from_slice(&plan.server.seed.to_le_bytes());
     Config {
         limits: Limits {
             ping_interval: ms(plan.server.ping_interval_ms),
