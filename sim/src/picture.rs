@@ -105,6 +105,11 @@ fn settings(plan: &Plan) -> String {
         Substrate::Packets => "packets, sent again when lost",
         Substrate::Turmoil => "streams, broken by what is lost",
     };
+    let sessions = match (server.recovery_window_ms, server.recovery_packets_max) {
+        (0, _) => "not kept for who comes back".to_owned(),
+        (window_ms, 0) => format!("kept for {window_ms} ms"),
+        (window_ms, max) => format!("kept for {window_ms} ms, with at most {max} broadcasts"),
+    };
     let rows = [
         ("Size", plan.size()),
         ("From seed", plan.origin.map_or_else(|| "none".to_owned(), |seed| seed.to_string())),
@@ -131,6 +136,7 @@ fn settings(plan: &Plan) -> String {
                 server.ping_timeout_ms
             ),
         ),
+        ("Sessions", sessions),
         (
             "Clients",
             format!(
@@ -175,7 +181,10 @@ fn heads(plan: &Plan, scene: &Scene<'_>, failure: Option<&Failure>) -> String {
 }
 
 fn head(heads: &mut String, x: f64, class: &str, client: &Client) {
-    let transport = format!("{:?}", client.transport).to_lowercase();
+    let mut transport = format!("{:?}", client.transport).to_lowercase();
+    if client.recovers {
+        transport.push_str(", recovers");
+    }
     writeln!(
         heads,
         "<text class=\"{class}\" x=\"{x:.1}\" y=\"16\">client {}</text>\

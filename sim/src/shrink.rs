@@ -206,6 +206,8 @@ mod tests {
         assert_eq!(shrunk.plan.faults.len(), 1);
         assert_eq!(shrunk.plan.rooms.len(), 1, "unused rooms go");
         assert!(shrunk.plan.duration_ms < 100, "time without events goes: {}", shrunk.plan.size());
+        assert_eq!(shrunk.plan.server.recovery_window_ms, 0, "nobody need come back");
+        assert!(shrunk.plan.clients.iter().all(|client| !client.recovers));
         shrunk.plan.check().expect("a shrunk plan can be run");
     }
 

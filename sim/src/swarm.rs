@@ -449,6 +449,11 @@ mod tests {
         for substrate in [Substrate::Packets, Substrate::Turmoil] {
             assert!(plans.iter().any(|plan| plan.network.substrate == substrate), "{substrate:?}");
         }
+        let recovering = plans.iter().filter(|plan| plan.server.recovery_window_ms > 0);
+        let tight = recovering.clone().filter(|plan| plan.server.recovery_packets_max > 0);
+        let careless = recovering.clone().flat_map(|plan| &plan.clients);
+        assert!((90..150).contains(&recovering.count()) && tight.count() > 20);
+        assert!(careless.filter(|client| !client.recovers).count() > 20);
         let clients = plans.iter().flat_map(|plan| &plan.clients);
         let transports: BTreeSet<String> =
             clients.map(|client| format!("{:?}", client.transport)).collect();
