@@ -26,7 +26,7 @@ pub(super) struct Member {
     joins_open: u16,
     leaves_open: u16,
     /// A request that would have changed this was interrupted.
-    is_unsure: bool,
+    pub(super) is_unsure: bool,
     /// Position of the request that ended its being outside: the start of its epoch.
     pub(super) asked_at: u64,
     /// Position from which it is settled.
@@ -151,7 +151,10 @@ impl Checker {
         let was_settled = member.inside && step == Step::Join && member.is_settled();
         if granted {
             member.inside = step == Step::Join;
-            member.is_unsure = false;
+            // Whether it had left, and the room may have been empty meanwhile, is not known.
+            if std::mem::take(&mut member.is_unsure) {
+                member.break_chain();
+            }
             if step == Step::Leave {
                 member.left_at = position;
                 member.break_chain();

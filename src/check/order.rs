@@ -77,7 +77,8 @@ impl Checker {
         }
         let member = self.member_mut(delivery.room, slot);
         let last = member.last_seq.replace(seq);
-        if let Some(last) = last.filter(|&last| seq <= last) {
+        let is_unsure = member.is_unsure;
+        if let Some(last) = last.filter(|&last| seq <= last && !is_unsure) {
             member.last_seq = Some(last);
             self.accuse_of(Guarantee::RoomTotalOrder, delivery, || {
                 format!("with the sequence number {seq}, after it had heard {last}")

@@ -413,6 +413,15 @@ fn who_goes_on_over_another_connection_hears_one_stream() {
                 C hear A2 R; C interrupted; C hear A1 R",
         )],
     );
+    // A room that was empty meanwhile counts anew.
+    for again in ["", "C join R; C joined R;"] {
+        let story = format!(
+            "A say 1 R; A acked 1 #1; B hear A1 R #1; C leave R; C interrupted; C hear A1 R #1; {again}
+             A leave R; A left R; B leave R; B left R; A join R; A joined R;
+             A say 2 R; A acked 2 #1; C hear A2 R #1"
+        );
+        assert_clean(with_seq(), &[&story]);
+    }
     // The next answer makes it known again.
     assert_accused(
         clients_only(),
