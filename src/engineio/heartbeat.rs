@@ -17,6 +17,10 @@
 //!     +--+ packet
 //! ```
 //!
+//! A server that has not run for a while finds its deadlines past, and perhaps in its
+//! sockets what was said in time. So who seems dead when the server is late gets one
+//! more moment, in which that is read.
+//!
 //! # Spec
 //!
 //! Engine.IO protocol v4, "Heartbeat"; v3, "Timeouts".
@@ -35,6 +39,10 @@ pub enum Beat {
 /// How late timers are as a rule.
 const TIMER_SLACK: Duration = Duration::from_millis(5);
 
+/// How long a server that was late itself takes at most to read what has arrived
+/// meanwhile, through another shard too.
+const CATCH_UP: Duration = Duration::from_millis(100);
+
 /// Whether one peer is alive.
 ///
 /// The first ping is due one interval after the beginning, never at once, and
@@ -49,6 +57,8 @@ pub struct Heartbeat {
 enum State {
     /// A ping is unanswered; the peer is dead at this instant.
     AwaitPong(Instant),
+    /// The server was late: so it looks once more, at this instant.
+    CatchingUp { at: Instant, peer_pings: bool },
     /// The peer is known to be alive; the next ping is due at this instant.
     Idle(Instant),
     /// The peer pings by itself; without a packet it is dead at this instant.
@@ -70,7 +80,10 @@ impl Heartbeat {
     /// When to call [`handle_timeout`](Self::handle_timeout) next.
     pub fn deadline(&self) -> Instant {
         match self.state {
-            State::AwaitPong(at) | State::Idle(at) | State::Silent(at) => at,
+            State::AwaitPong(at)
+            | State::CatchingUp { at, .. }
+            | State::Idle(at)
+            | State::Silent(at) => at,
         }
     }
 
@@ -78,12 +91,19 @@ impl Heartbeat {
     ///
     /// The timeout runs from when the ping was due, unless it is late by more
     /// than timers are: a server that was late itself does not blame its peers.
+    /// Nor does it when it finds a peer's last moment past: what that has said
+    /// may lie in the socket, and there is a moment more to read it.
     pub fn handle_timeout(&mut self, now: Instant, timeout: Duration) -> Option<Beat> {
         if now < self.deadline() {
             return None;
         }
         Some(match self.state {
-            State::AwaitPong(_) | State::Silent(_) => Beat::Dead,
+            State::AwaitPong(at) | State::Silent(at) if now > at + TIMER_SLACK => {
+                let peer_pings = matches!(self.state, State::Silent(_));
+                self.state = State::CatchingUp { at: now + CATCH_UP.min(timeout), peer_pings };
+                return None;
+            }
+            State::AwaitPong(_) | State::CatchingUp { .. } | State::Silent(_) => Beat::Dead,
             State::Idle(due) => {
                 let from = if now <= due + TIMER_SLACK { due } else { now };
                 self.state = State::AwaitPong(from + timeout);
@@ -96,8 +116,10 @@ impl Heartbeat {
     /// puts off the next ping nor ends the session.
     pub fn handle_pong(&mut self, now: Instant, interval: Duration) {
         match self.state {
-            State::AwaitPong(_) => self.state = State::Idle(now + interval),
-            State::Idle(_) | State::Silent(_) => {}
+            State::AwaitPong(_) | State::CatchingUp { peer_pings: false, .. } => {
+                self.state = State::Idle(now + interval);
+            }
+            State::CatchingUp { .. } | State::Idle(_) | State::Silent(_) => {}
         }
     }
 
@@ -105,7 +127,9 @@ impl Heartbeat {
     /// not heard before, so that it has `patience` from then on.
     pub fn excuse(&mut self, until: Instant, patience: Duration) {
         match &mut self.state {
-            State::AwaitPong(at) | State::Silent(at) => *at = (*at).max(until + patience),
+            State::AwaitPong(at) | State::CatchingUp { at, .. } | State::Silent(at) => {
+                *at = (*at).max(until + patience);
+            }
             State::Idle(at) => *at = (*at).max(until),
         }
     }
@@ -113,8 +137,10 @@ impl Heartbeat {
     /// Notes a packet of a client that pings.
     pub fn handle_packet(&mut self, now: Instant, silence_max: Duration) {
         match self.state {
-            State::Silent(_) => self.state = State::Silent(now + silence_max),
-            State::AwaitPong(_) | State::Idle(_) => {}
+            State::CatchingUp { peer_pings: true, .. } | State::Silent(_) => {
+                self.state = State::Silent(now + silence_max);
+            }
+            State::AwaitPong(_) | State::CatchingUp { .. } | State::Idle(_) => {}
         }
     }
 }
@@ -182,6 +208,29 @@ mod tests {
         assert_eq!(heartbeat.handle_timeout(at(100), TIMEOUT), Some(Beat::Ping));
         assert_eq!(heartbeat.handle_timeout(at(100), TIMEOUT), None);
         assert_eq!(heartbeat.deadline(), at(120));
+    }
+
+    #[test]
+    fn who_seems_dead_to_a_late_server_has_a_moment_more_and_only_one() {
+        let at = timeline();
+        let late = || {
+            let mut heartbeat = Heartbeat::new(at(0), INTERVAL);
+            heartbeat.handle_timeout(at(25), TIMEOUT);
+            assert_eq!(heartbeat.handle_timeout(at(46), TIMEOUT), None);
+            assert_eq!(heartbeat.deadline(), at(46) + CATCH_UP);
+            heartbeat
+        };
+        assert_eq!(late().handle_timeout(at(99), TIMEOUT), Some(Beat::Dead));
+        let mut alive = late();
+        alive.handle_packet(at(46), INTERVAL + TIMEOUT);
+        assert_eq!(alive.deadline(), at(46) + CATCH_UP, "it is a pong that is awaited");
+        alive.handle_pong(at(46), INTERVAL);
+        assert_eq!(alive.deadline(), at(71));
+        let mut pinging = Heartbeat::of_pinging_client(at(0), INTERVAL + TIMEOUT);
+        assert_eq!(pinging.handle_timeout(at(46), TIMEOUT), None);
+        pinging.handle_pong(at(46), INTERVAL);
+        pinging.handle_packet(at(46), INTERVAL + TIMEOUT);
+        assert_eq!(pinging.deadline(), at(91));
     }
 
     #[test]
