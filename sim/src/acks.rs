@@ -20,7 +20,7 @@ pub fn check(history: &History) -> Vec<Failure> {
     // How many more steps of each kind are in the order than were confirmed.
     let mut unconfirmed: BTreeMap<Step<'_>, u32> = BTreeMap::new();
     let mut failures = Vec::new();
-    for entry in history.entries() {
+    for entry in history.until_settled() {
         if let Event::Connected { socket, sid, .. } = &entry.event {
             sids.insert(*socket, sid);
         }

@@ -185,6 +185,13 @@ impl Actor {
         self.socket.is_some()
     }
 
+    /// It has answered a ping.
+    pub(crate) fn handle_ping(&self) {
+        if let Some(socket) = self.socket {
+            self.stage.record(Event::Ponged { socket });
+        }
+    }
+
     /// Its connection, or an attempt at one, ended as only a server can end it.
     pub(crate) fn handle_expulsion(&self, reason: &str) {
         let reason = reason.to_owned();
@@ -197,7 +204,7 @@ impl Actor {
         self.want(act);
         let socket = self.socket?;
         match act {
-            Act::Disconnect | Act::Drop | Act::Reconnect => None,
+            Act::Disconnect | Act::Drop | Act::Reconnect | Act::Vanish => None,
             Act::Echo => Some(self.echo(socket)),
             Act::Join { room } => Some(self.join(socket, room)),
             Act::Leave { room } => Some(self.leave(socket, room)),
@@ -209,6 +216,11 @@ impl Actor {
             Act::Unwatch { room } => Some(self.unwatch(socket, room)),
             Act::Watch { room } => Some(self.watch(socket, room)),
         }
+    }
+
+    /// It wants no connection any more.
+    pub(crate) fn part(&mut self) {
+        self.wants_connection = false;
     }
 
     /// What it wants after all its operations, written down.
@@ -299,6 +311,7 @@ impl Actor {
             | Act::Join { .. }
             | Act::Message { .. }
             | Act::Unwatch { .. }
+            | Act::Vanish
             | Act::Watch { .. } => {}
         }
     }

@@ -20,6 +20,17 @@ pub struct Step {
     pub server: ServerState,
     /// The link of every client to the server.
     pub links: BTreeMap<u32, LinkState>,
+    /// Whose processes do not run.
+    pub frozen: Frozen,
+}
+
+/// Whose processes do not run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frozen {
+    /// The clients'.
+    pub clients: BTreeSet<u32>,
+    /// Whether the server's.
+    pub server: bool,
 }
 
 /// Whether the server runs.
@@ -62,7 +73,8 @@ pub fn timeline(plan: &Plan) -> Vec<Step> {
         .filter(|&at_ms| at_ms <= plan.duration_ms)
         .collect();
     let mut steps: Vec<Step> = boundaries.iter().map(|&at_ms| step(plan, at_ms)).collect();
-    steps.dedup_by(|next, previous| next.server == previous.server && next.links == previous.links);
+    let all = |step: &Step| (step.server, step.links.clone(), step.frozen.clone());
+    steps.dedup_by(|next, previous| all(next) == all(previous));
     steps
 }
 
@@ -87,7 +99,18 @@ fn step(plan: &Plan, at_ms: u64) -> Step {
         })
         .collect();
     let server = if is_dark || is_killed { ServerState::Down } else { ServerState::Up };
-    Step { at_ms, server, links }
+    Step { at_ms, server, links, frozen: frozen(&active) }
+}
+
+fn frozen(active: &[&Fault]) -> Frozen {
+    let mut frozen = Frozen::default();
+    for fault in active {
+        frozen.server |= fault.kind == FaultKind::FreezeServer;
+        if let FaultKind::Freeze { clients } = &fault.kind {
+            frozen.clients.extend(clients);
+        }
+    }
+    frozen
 }
 
 /// A partition beats a stall; of several latencies the last one begun counts.
@@ -96,7 +119,10 @@ fn link(client: u32, active: &[&Fault], usual: Latency) -> LinkState {
     let (mut to_client, mut to_server) = (false, false);
     for fault in active.iter().filter(|fault| fault.kind.clients().contains(&client)) {
         match &fault.kind {
-            FaultKind::Kill | FaultKind::PowerLoss => {}
+            FaultKind::Freeze { .. }
+            | FaultKind::FreezeServer
+            | FaultKind::Kill
+            | FaultKind::PowerLoss => {}
             FaultKind::Partition { direction, .. } => {
                 to_client |= *direction != Direction::ToServer;
                 to_server |= *direction != Direction::ToClient;

@@ -15,7 +15,7 @@ use crate::promise::HEALS;
 /// Judges the quiet phase; of a history that has none, nothing.
 pub fn check(history: &History) -> Vec<Failure> {
     let mut recovery = Recovery::default();
-    for entry in history.entries() {
+    for entry in history.until_settled() {
         recovery.handle(entry.at_us, &entry.event);
     }
     recovery.failures
@@ -63,12 +63,15 @@ impl<'a> Recovery<'a> {
             Event::Acked { .. }
             | Event::Answered { .. }
             | Event::Asked { .. }
+            | Event::Census { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
             | Event::Foreign { .. }
+            | Event::GivenUp { .. }
             | Event::JoinSent { .. }
             | Event::LeaveSent { .. }
-            | Event::Quiet { mark: Mark::Healed }
+            | Event::Ponged { .. }
+            | Event::Quiet { mark: Mark::Gone | Mark::Healed }
             | Event::Refused { .. }
             | Event::Sent { .. }
             | Event::Notice { .. }

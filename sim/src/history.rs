@@ -18,6 +18,17 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct SocketId(pub u32);
 
+/// What a fault is called that ends the server.
+pub const KILLED: &str = "the server is killed";
+
+/// What its next start is called.
+pub const STARTED: &str = "the server starts again";
+
+/// How the server calls itself at its `start`-th start, the first being 1.
+pub fn server_name(start: u64) -> String {
+    format!("start-{start}")
+}
+
 /// A message: who sent it, and which of the sending client's messages it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MessageId {
@@ -48,6 +59,8 @@ pub enum Event {
     Answered { socket: SocketId, number: u64 },
     /// A numbered echo was asked for.
     Asked { socket: SocketId, number: u64 },
+    /// What the server still holds after everybody has gone, by what it is called.
+    Census { held: Vec<(String, u64)> },
     /// CONNECT was answered, and the chat said hello: a socket lives. `server` names one
     /// start of the server.
     Connected { socket: SocketId, client: u32, sid: String, server: String },
@@ -69,6 +82,8 @@ pub enum Event {
     Fault { what: String },
     /// Something arrived that this run did not send.
     Foreign { socket: SocketId, what: String },
+    /// The server told its application that a socket has gone, and why.
+    GivenUp { sid: String, reason: String },
     /// A join was acknowledged.
     JoinAcked { socket: SocketId, room: String },
     /// A join was sent.
@@ -79,6 +94,8 @@ pub enum Event {
     LeaveSent { socket: SocketId, room: String },
     /// Who watches a room is told who has come and gone.
     Notice { socket: SocketId, room: String, changes: Vec<Change> },
+    /// A client has answered the server's ping.
+    Ponged { socket: SocketId },
     /// The quiet phase reached a mark: faults are over, or every client must be back.
     Quiet { mark: Mark },
     /// CONNECT was answered, and the server takes the client for the socket that it was: that
@@ -143,11 +160,14 @@ impl Event {
             Self::Acked { .. }
             | Self::Answered { .. }
             | Self::Asked { .. }
+            | Self::Census { .. }
             | Self::Connected { .. }
             | Self::Ended { .. }
             | Self::Expelled { .. }
             | Self::Fault { .. }
             | Self::Foreign { .. }
+            | Self::GivenUp { .. }
+            | Self::Ponged { .. }
             | Self::Quiet { .. }
             | Self::Recovered { .. }
             | Self::Refused { call: Call::Message { .. }, .. }
@@ -175,6 +195,7 @@ impl Event {
             | Self::LeaveAcked { socket, .. }
             | Self::LeaveSent { socket, .. }
             | Self::Notice { socket, .. }
+            | Self::Ponged { socket }
             | Self::Recovered { socket, .. }
             | Self::Refused { socket, .. }
             | Self::SwitchAcked { socket, .. }
@@ -184,8 +205,10 @@ impl Event {
             | Self::Watched { socket, .. }
             | Self::WatchSent { socket, .. }
             | Self::Upgraded { socket } => Some(*socket),
-            Self::Expelled { .. }
+            Self::Census { .. }
+            | Self::Expelled { .. }
             | Self::Fault { .. }
+            | Self::GivenUp { .. }
             | Self::Quiet { .. }
             | Self::Wish { .. }
             | Self::Witnessed { .. } => None,
@@ -201,16 +224,19 @@ impl Event {
             Self::Witnessed { order: Order::Broadcast { message, .. } } => *message,
             Self::Answered { .. }
             | Self::Asked { .. }
+            | Self::Census { .. }
             | Self::Connected { .. }
             | Self::Ended { .. }
             | Self::Expelled { .. }
             | Self::Fault { .. }
             | Self::Foreign { .. }
+            | Self::GivenUp { .. }
             | Self::JoinAcked { .. }
             | Self::JoinSent { .. }
             | Self::LeaveAcked { .. }
             | Self::LeaveSent { .. }
             | Self::Notice { .. }
+            | Self::Ponged { .. }
             | Self::Quiet { .. }
             | Self::Recovered { .. }
             | Self::Refused { .. }
@@ -235,6 +261,8 @@ pub struct Change(pub bool, pub String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mark {
+    /// The server knows that everybody has gone.
+    Gone,
     /// The last fault is over and clients act no more.
     Healed,
     /// Everybody must be back by now; probe messages follow.
@@ -321,6 +349,15 @@ impl History {
     /// All entries in order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The entries up to the mark that all has arrived: what clients do then, they do to go.
+    pub fn until_settled(&self) -> &[Entry] {
+        let is_last = |entry: &Entry| entry.event == Event::Quiet { mark: Mark::Settled };
+        match self.entries.iter().position(is_last) {
+            Some(last) => &self.entries[..=last],
+            None => &self.entries,
+        }
     }
 
     /// Every connection, in the order of the sockets' numbers.

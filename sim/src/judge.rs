@@ -14,8 +14,11 @@ use parlor::check::{
 use serde::{Deserialize, Serialize};
 
 use crate::acks;
+use crate::cleanup;
 use crate::heals;
+use crate::heartbeat;
 use crate::history::{Call, Entry, Event, History, MessageId, Order, SocketId};
+use crate::plan::Plan;
 use crate::presence;
 use crate::promise::{JUDGED_IN_FULL, PROTOCOL_LEGAL};
 use crate::recovery::{self, Interruptions};
@@ -91,7 +94,7 @@ impl Judgement {
 }
 
 /// Judges a whole history, at quiescence.
-pub fn judge(history: &History) -> Judgement {
+pub fn judge(plan: &Plan, history: &History) -> Judgement {
     let names = Names::of(history);
     let returns = Returns::of(history);
     let clients = verdict(history, &names, &returns, false);
@@ -110,6 +113,8 @@ pub fn judge(history: &History) -> Judgement {
     failures.extend(heals::check(history));
     failures.extend(presence::check(history));
     failures.extend(recovery::check(history));
+    failures.extend(heartbeat::check(plan, history));
+    failures.extend(cleanup::check(history));
     let seen: BTreeSet<String> = failures.iter().map(|failure| failure.guarantee.clone()).collect();
     let sharper = witness.violations.iter().map(|violation| named(violation, true));
     let sharper = sharper.chain(acks::check(history));
@@ -168,7 +173,8 @@ fn illegal(entry: &Entry) -> Option<Failure> {
 fn verdict(history: &History, names: &Names<'_>, returns: &Returns, witnessed: bool) -> Verdict {
     let mut checker = Checker::new(Options { witnessed, ..Options::default() });
     let mut ended = BTreeSet::new();
-    for (row, Entry { at_us, event }) in history.entries().iter().enumerate() {
+    let entries = history.until_settled();
+    for (row, Entry { at_us, event }) in entries.iter().enumerate() {
         if returns.is_interruption(row) {
             if let Event::Ended { socket, .. } = event {
                 checker.observe(*at_us, &Record::Interrupted { client: client(*socket) });
@@ -187,7 +193,7 @@ fn verdict(history: &History, names: &Names<'_>, returns: &Returns, witnessed: b
             checker.observe(*at_us, &record);
         }
     }
-    let end_us = history.entries().last().map_or(0, |entry| entry.at_us);
+    let end_us = entries.last().map_or(0, |entry| entry.at_us);
     checker.finish(end_us)
 }
 
@@ -273,9 +279,12 @@ impl<'a> Names<'a> {
                 from: self.room(from),
                 to: self.room(to),
             },
-            Event::Expelled { .. }
+            Event::Census { .. }
+            | Event::Expelled { .. }
             | Event::Fault { .. }
+            | Event::GivenUp { .. }
             | Event::Notice { .. }
+            | Event::Ponged { .. }
             | Event::Quiet { .. }
             | Event::Recovered { .. }
             | Event::Unwatched { .. }

@@ -13,10 +13,13 @@ compile_error!(
 
 pub mod acks;
 mod actor;
+pub mod cleanup;
 pub mod coverage;
 pub mod dice;
 pub mod faults;
+mod freeze;
 pub mod heals;
+pub mod heartbeat;
 pub mod history;
 pub mod judge;
 pub mod model;

@@ -101,7 +101,7 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
     edit(&|plan| plan.server.recovery_window_ms = 0);
     edit(&|plan| plan.server.recovery_packets_max = 0);
     if plan.server.recovery_window_ms > 0 {
-        edit(&|plan| plan.server.recovery_window_ms = 60_000);
+        edit(&|plan| plan.server.recovery_window_ms = 2_500);
     }
     edit(&|plan| plan.server.ping_interval_ms = 300);
     edit(&|plan| plan.server.ping_timeout_ms = 200);
@@ -134,7 +134,9 @@ fn fault(plan: &Plan, index: usize, edits: &mut Vec<Plan>) {
             let latency = Latency { min_ms: latency.max_ms, max_ms: latency.max_ms };
             edit(FaultKind::Slow { clients: clients.clone(), latency });
         }
-        FaultKind::Kill
+        FaultKind::Freeze { .. }
+        | FaultKind::FreezeServer
+        | FaultKind::Kill
         | FaultKind::Partition { .. }
         | FaultKind::Slow { .. }
         | FaultKind::Stall { .. } => {}
@@ -158,6 +160,7 @@ fn act(plan: &Plan, client: usize, operation: usize, edits: &mut Vec<Plan>) {
         edits.push(edited(plan, |plan| plan.clients[client].operations[operation].act = act));
     };
     match plan.clients[client].operations[operation].act {
+        Act::Vanish => edit(Act::Drop),
         Act::Message { room, ack, bytes, attachments } => {
             edit(Act::Message { room, ack, bytes: 0, attachments });
             edit(Act::Message { room, ack, bytes, attachments: 0 });

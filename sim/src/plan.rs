@@ -12,7 +12,7 @@
 mod bounds;
 mod json;
 
-pub(crate) use bounds::RESEND_MS;
+pub(crate) use bounds::{CLOSE_MS, RESEND_MS};
 
 use std::collections::BTreeSet;
 
@@ -247,6 +247,9 @@ pub enum Act {
         /// The room.
         room: usize,
     },
+    /// Is gone without a sign that a network could carry, then comes back by itself: the
+    /// connection stays open, and nobody is at its other end any more.
+    Vanish,
     /// Asks who is in a room, and to be told of changes.
     Watch {
         /// The room.
@@ -258,7 +261,9 @@ impl Act {
     /// The rooms the act names.
     pub fn rooms(&self) -> impl Iterator<Item = usize> {
         let rooms = match *self {
-            Self::Disconnect | Self::Drop | Self::Echo | Self::Reconnect => [None, None],
+            Self::Disconnect | Self::Drop | Self::Echo | Self::Reconnect | Self::Vanish => {
+                [None, None]
+            }
             Self::Join { room }
             | Self::Leave { room }
             | Self::Message { room, .. }
@@ -273,7 +278,7 @@ impl Act {
     #[must_use]
     pub fn with_rooms(self, rename: impl Fn(usize) -> usize) -> Self {
         match self {
-            Self::Disconnect | Self::Drop | Self::Echo | Self::Reconnect => self,
+            Self::Disconnect | Self::Drop | Self::Echo | Self::Reconnect | Self::Vanish => self,
             Self::Join { room } => Self::Join { room: rename(room) },
             Self::Leave { room } => Self::Leave { room: rename(room) },
             Self::Message { room, ack, bytes, attachments } => {
@@ -302,6 +307,13 @@ pub struct Fault {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum FaultKind {
+    /// The processes of clients do not run; what arrives waits for them.
+    Freeze {
+        /// The clients concerned.
+        clients: Vec<u32>,
+    },
+    /// The server's process does not run; what arrives waits for it.
+    FreezeServer,
     /// The server's process is killed and starts again at the end. Its kernel
     /// closes its sockets, so clients hear of it.
     Kill,
@@ -329,21 +341,23 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// Whose links are concerned; of a fault of the server, nobody's in particular.
+    /// Which clients, or their links, are concerned; of a fault of the server, nobody's in particular.
     pub fn clients(&self) -> &[u32] {
         match self {
-            Self::Kill | Self::PowerLoss => &[],
-            Self::Partition { clients, .. }
+            Self::FreezeServer | Self::Kill | Self::PowerLoss => &[],
+            Self::Freeze { clients }
+            | Self::Partition { clients, .. }
             | Self::Slow { clients, .. }
             | Self::Stall { clients } => clients,
         }
     }
 
-    /// The clients to edit, if the fault concerns links.
+    /// The clients to edit, if the fault concerns some.
     pub fn clients_mut(&mut self) -> Option<&mut Vec<u32>> {
         match self {
-            Self::Kill | Self::PowerLoss => None,
-            Self::Partition { clients, .. }
+            Self::FreezeServer | Self::Kill | Self::PowerLoss => None,
+            Self::Freeze { clients }
+            | Self::Partition { clients, .. }
             | Self::Slow { clients, .. }
             | Self::Stall { clients } => Some(clients),
         }

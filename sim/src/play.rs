@@ -26,6 +26,8 @@ const NAMESPACE: &str = "/";
 #[derive(Clone, Copy, Debug)]
 enum Cue {
     Act(Act),
+    /// Goes for good, in the manner that the client has.
+    Part,
     Probe,
     Wish,
 }
@@ -45,6 +47,7 @@ pub(crate) async fn run_client<N: SimNet>(
         .collect();
     cues.push_back((zero + quiet.wish, Cue::Wish));
     cues.push_back((zero + quiet.probe, Cue::Probe));
+    cues.push_back((zero + quiet.part, Cue::Part));
     let ms = Duration::from_millis;
     let seed = plan.network.seed ^ u64::from(client.id) << 32;
     let backoff = BackoffOptions {
@@ -72,12 +75,18 @@ pub(crate) async fn run_client<N: SimNet>(
         recovers: client.recovers,
         recovery: None,
         has_faults: !plan.faults.is_empty(),
+        manner: match client.id % 3 {
+            0 => Act::Vanish,
+            1 => Act::Disconnect,
+            _ => Act::Drop,
+        },
+        lost: Vec::new(),
     };
     player.wait_until(zero + ms(client.start_ms)).await;
     player.run().await
 }
 
-struct Player<D> {
+struct Player<D: Dialer> {
     actor: Actor,
     /// What is still to be done, in the order of time.
     cues: VecDeque<(Instant, Cue)>,
@@ -92,6 +101,10 @@ struct Player<D> {
     recovery: Option<Recovery>,
     /// Whether the plan lets anything go wrong.
     has_faults: bool,
+    /// How it goes in the end.
+    manner: Act,
+    /// Connections at whose end it is no more: open, and nobody reads or writes them.
+    lost: Vec<Connection<D::Io>>,
 }
 
 /// How a connection came to its end.
@@ -100,6 +113,8 @@ enum End {
     Broken(CloseReason),
     /// An operation left politely.
     Left,
+    /// An operation went away without closing anything.
+    Vanished,
 }
 
 impl<D: Dialer> Player<D> {
@@ -134,7 +149,7 @@ impl<D: Dialer> Player<D> {
             self.scratch.clone(),
         );
         let mut asked = BTreeMap::new();
-        let mut is_upgrade_told = false;
+        let (mut is_upgrade_told, mut pongs) = (false, 0);
         let end = loop {
             let (actor, backoff) = (&mut self.actor, &mut self.backoff);
             let listen = poll_fn(|cx| {
@@ -145,6 +160,10 @@ impl<D: Dialer> Player<D> {
                 if !is_upgrade_told && connection.session().phases().upgraded_at.is_some() {
                     is_upgrade_told = actor.handle_upgrade();
                 }
+                for _ in pongs..connection.session().pongs() {
+                    actor.handle_ping();
+                }
+                pongs = connection.session().pongs();
                 polled
             });
             let cue_at = self.cues.front().map(|(at, _)| *at);
@@ -154,11 +173,16 @@ impl<D: Dialer> Player<D> {
                 reason = listen => break End::Broken(reason),
                 () = until(cue_at) => {}
             }
-            let Some((_, cue)) = self.cues.pop_front() else { continue };
+            let Some((_, mut cue)) = self.cues.pop_front() else { continue };
+            if let Cue::Part = cue {
+                self.actor.part();
+                cue = Cue::Act(self.manner);
+            }
             match cue {
                 Cue::Act(Act::Drop) => break End::Broken(CloseReason::Dropped),
                 Cue::Act(Act::Disconnect) => break End::Left,
-                Cue::Act(_) | Cue::Probe | Cue::Wish => {
+                Cue::Act(Act::Vanish) => break End::Vanished,
+                Cue::Act(_) | Cue::Part | Cue::Probe | Cue::Wish => {
                     let emits = self.perform(cue);
                     connection.send(Instant::now().into_std(), |outgoing| {
                         say(emits, outgoing, &mut asked);
@@ -169,6 +193,10 @@ impl<D: Dialer> Player<D> {
         if self.recovers {
             self.recovery = connection.session().recovery(NAMESPACE).cloned();
         }
+        self.end(end, connection);
+    }
+
+    fn end(&mut self, end: End, mut connection: Connection<D::Io>) {
         match end {
             End::Broken(reason) => {
                 if self.is_expulsion(&reason) {
@@ -181,6 +209,10 @@ impl<D: Dialer> Player<D> {
                 self.actor.handle_end("it left");
                 connection.send(Instant::now().into_std(), |outgoing| outgoing.close());
                 tokio::task::spawn_local(async move { connection.run(&mut |_, _| {}).await });
+            }
+            End::Vanished => {
+                self.actor.handle_end("it vanished");
+                self.lost.push(connection);
             }
         }
     }
@@ -222,6 +254,10 @@ impl<D: Dialer> Player<D> {
     fn perform(&mut self, cue: Cue) -> Vec<Emit> {
         match cue {
             Cue::Act(act) => self.actor.act(act).into_iter().collect(),
+            Cue::Part => {
+                self.actor.part();
+                Vec::new()
+            }
             Cue::Probe => self.actor.probe(),
             Cue::Wish => {
                 self.actor.wish();

@@ -23,7 +23,7 @@ use crate::promise::PRESENCE_TRUTHFUL;
 /// Judges every watch against the engine's order.
 pub fn check(history: &History) -> Vec<Failure> {
     let mut audience = Audience::default();
-    for entry in history.entries() {
+    for entry in history.until_settled() {
         audience.handle(entry);
     }
     audience.failures
@@ -89,15 +89,18 @@ impl<'a> Audience<'a> {
             Event::Acked { .. }
             | Event::Answered { .. }
             | Event::Asked { .. }
+            | Event::Census { .. }
             | Event::Delivered { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
             | Event::Foreign { .. }
+            | Event::GivenUp { .. }
             | Event::JoinAcked { .. }
             | Event::JoinSent { .. }
             | Event::LeaveAcked { .. }
             | Event::LeaveSent { .. }
-            | Event::Quiet { mark: Mark::Healed | Mark::Probe }
+            | Event::Ponged { .. }
+            | Event::Quiet { mark: Mark::Gone | Mark::Healed | Mark::Probe }
             | Event::Recovered { .. }
             | Event::Refused { .. }
             | Event::Sent { .. }

@@ -1,6 +1,9 @@
 //! All that a run is judged by: each guarantee's name, and what it promises, for
 //! people who have never seen the contract.
 
+/// When everybody has gone, nothing is left of them.
+pub const CLEANUP: &str = "cleanup";
+
 /// Some time after the last fault all is as the clients want it.
 pub const HEALS: &str = "heals";
 
@@ -19,13 +22,17 @@ pub const PROTOCOL_LEGAL: &str = "protocol_legal";
 /// Who is told that it was recovered has missed nothing, and gets nothing twice.
 pub const RECOVERY_EXACT: &str = "recovery_exact";
 
+/// Who is silent is given up, not too early and not too late.
+pub const SILENT_PEER_CLOSED: &str = "silent_peer_closed";
+
 /// Every guarantee and its promise, by name.
-const PROMISES: [(&str, &str); 18] = [
+const PROMISES: [(&str, &str); 20] = [
     (
         "ack_means_accepted",
         "When a message's ack arrives, the message has its place in the order, and all members \
          will hear it.",
     ),
+    (CLEANUP, "When the last client has gone, the server holds nothing of any."),
     (
         "connection_fifo",
         "What one client sends is handled in the order it sent it, and what one handler emits \
@@ -71,6 +78,11 @@ const PROMISES: [(&str, &str); 18] = [
         "Once the ack of a leave has arrived, no broadcast of that room arrives.",
     ),
     ("silent_before_join", "No broadcast arrives that was accepted before the join."),
+    (
+        SILENT_PEER_CLOSED,
+        "A client that answers no ping is given up pingInterval + pingTimeout after its last pong: \
+         not earlier, and hardly later.",
+    ),
     (
         "switch_atomic",
         "A switch is one step: no broadcast finds the socket in both rooms, or in neither.",

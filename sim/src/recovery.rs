@@ -32,7 +32,7 @@ pub(crate) use clients::Interruptions;
 /// Judges every socket that was ever recovered.
 pub fn check(history: &History) -> Vec<Failure> {
     let mut judge = Judge::of(history);
-    for entry in history.entries() {
+    for entry in history.until_settled() {
         judge.at_us = entry.at_us;
         judge.handle(&entry.event);
     }
@@ -84,7 +84,7 @@ impl<'a> Judge<'a> {
             failures: Vec::new(),
         };
         let mut returning = BTreeSet::new();
-        for entry in history.entries().iter().rev() {
+        for entry in history.until_settled().iter().rev() {
             if let Event::Recovered { socket, .. } = &entry.event {
                 returning.insert(*socket);
             } else if let Event::Connected { socket, sid, .. } = &entry.event
@@ -116,15 +116,18 @@ impl<'a> Judge<'a> {
             Event::Acked { .. }
             | Event::Answered { .. }
             | Event::Asked { .. }
+            | Event::Census { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
             | Event::Foreign { .. }
+            | Event::GivenUp { .. }
             | Event::JoinAcked { .. }
             | Event::JoinSent { .. }
             | Event::LeaveAcked { .. }
             | Event::LeaveSent { .. }
             | Event::Notice { .. }
-            | Event::Quiet { mark: Mark::Healed | Mark::Probe }
+            | Event::Ponged { .. }
+            | Event::Quiet { mark: Mark::Gone | Mark::Healed | Mark::Probe }
             | Event::Refused { .. }
             | Event::Sent { .. }
             | Event::SwitchAcked { .. }

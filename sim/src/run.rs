@@ -31,7 +31,7 @@ pub fn run(plan: &Plan) -> Run {
     }
     let (history, wreck) = world::run(plan);
     let judgement = match wreck {
-        None => judge(&history),
+        None => judge(plan, &history),
         // What the clients of a wrecked world saw ends in the middle.
         Some(wreck) => {
             Judgement { failures: vec![failure(&wreck, &history)], ..Judgement::default() }

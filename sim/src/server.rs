@@ -4,6 +4,7 @@
 //! All shards run on the host's one thread. One listener accepts for all of them,
 //! and deals the connections in turn, since a simulated port is bound only once.
 
+use std::collections::BTreeMap;
 use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -12,27 +13,46 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use parlor::hub::Recovery;
+use parlor::hub::{Census, Recovery};
+use parlor::metrics::Snapshot;
 use parlor::net::{Listener, Stream};
 use parlor::shard::mesh;
-use parlor::{Accepted, Config, Exchange, Limits, Step, Witness, chat, run_shard};
+use parlor::{
+    Accepted, Config, Exchange, Io, Limits, Observer, Reason, Socket, Step, Witness, chat,
+    run_shard,
+};
 use serde::Deserialize;
+use tokio::runtime::UnhandledPanic;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::LocalSet;
+use tokio::time::sleep;
 
 use crate::dice::Dice;
-use crate::history::{Event, MessageId, Order, SocketId};
+use crate::history::{Event, MessageId, Order, SocketId, server_name};
 use crate::net::{HostResult, SimNet};
-use crate::plan::{Plan, Server};
+use crate::plan::{CLOSE_MS, Plan, Server};
 use crate::stage::Stage;
+use crate::world::Quiet;
 
 /// Runs the server for the `start`-th time, until its host is killed.
 pub(crate) async fn run_server<N: SimNet>(
     plan: Rc<Plan>,
     start: u64,
     stage: Rc<Stage>,
+    quiet: Quiet,
 ) -> HostResult {
     let listener = N::bind(plan.network.stream).await?;
-    let app = chat::app(vec!["/".to_owned()], format!("start-{start}"));
+    let chat = chat::app(vec!["/".to_owned()], server_name(start));
+    let observer = Observer::new(plan.server.shards.into());
+    let app = {
+        let (stage, observer) = (Rc::clone(&stage), observer.clone());
+        move |io: &mut Io| {
+            chat(io);
+            io.observe(&observer);
+            tell_of_ends(io, stage);
+        }
+    };
+    let census = census(observer, quiet, Rc::clone(&stage));
     let witness: Witness = Rc::new(move |accepted| witness(accepted, &stage));
     let mut parts: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
     let mut hands = Vec::new();
@@ -45,17 +65,69 @@ pub(crate) async fn run_server<N: SimNet>(
         parts.push(Box::pin(shard));
     }
     parts.push(Box::pin(deal(listener, hands)));
+    parts.push(Box::pin(census));
+    // All that the shards spawn stalls with the host, if it does.
+    let mut tasks = LocalSet::new();
+    tasks.unhandled_panic(UnhandledPanic::ShutdownRuntime);
     // Polled in turn, not spawned: what is dropped first when the host is killed
     // must not depend on numbers that tokio counts for the whole process.
-    poll_fn(|cx| {
+    let all = poll_fn(|cx| {
         for part in &mut parts {
             if part.as_mut().poll(cx).is_ready() {
                 unreachable!("shards are not told to end, and the dealer does not");
             }
         }
         Poll::Pending
-    })
-    .await
+    });
+    tasks.run_until(all).await
+}
+
+/// Writes down why the engine says that a socket has gone.
+fn tell_of_ends(io: &mut Io, stage: Rc<Stage>) {
+    io.of("/").on_disconnecting(move |socket: Socket, reason: Reason| {
+        let (sid, reason) = (socket.id().to_string(), reason.name().to_owned());
+        stage.record(Event::GivenUp { sid, reason });
+        std::future::ready(())
+    });
+}
+
+/// Writes down what the server holds when everybody has gone.
+async fn census(observer: Observer, quiet: Quiet, stage: Rc<Stage>) {
+    sleep(quiet.census.saturating_sub(stage.elapsed())).await;
+    let seen = observer.look().await;
+    let mut held: BTreeMap<&str, usize> = BTreeMap::new();
+    for Snapshot { census, queued, .. } in &seen.shards {
+        let Census {
+            connections,
+            sockets,
+            rooms,
+            deadlines,
+            held: waiting,
+            addresses,
+            made_namespaces,
+            sessions_waiting,
+        } = *census;
+        let counts = [
+            ("connections", connections),
+            ("sockets", sockets),
+            ("rooms", rooms),
+            ("deadlines", deadlines),
+            ("sockets that wait for a home", waiting),
+            ("addresses", addresses),
+            ("made namespaces", made_namespaces),
+            ("sessions that wait for their clients", sessions_waiting),
+            ("bytes that wait for peers", queued.bytes),
+        ];
+        for (name, count) in counts {
+            *held.entry(name).or_default() += count;
+        }
+    }
+    let (answered, expected) = seen.answered();
+    held.insert("shards that do not answer", expected - answered);
+    let held = held.into_iter().filter(|(_, count)| *count > 0);
+    let held = held.map(|(name, count)| (name.to_owned(), count as u64)).collect();
+    stage.record(Event::Census { held });
+    pending().await
 }
 
 /// Connections that wait for their shard; more wait in the listener.
@@ -110,6 +182,7 @@ fn config(plan: &Plan, start: u64) -> Config {
             recovery: recovery(plan),
             ..Limits::default()
         },
+        close_timeout: ms(CLOSE_MS),
         seed,
         ..Config::default()
     }

@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -46,13 +47,17 @@ impl Stage {
         self.zero.set(Some(Instant::now()));
     }
 
-    /// Writes down what happened on the current host, now.
-    pub(crate) fn record(&self, event: Event) {
-        let elapsed = match self.zero.get() {
+    /// How long the run has lasted, by the current host's clock.
+    pub(crate) fn elapsed(&self) -> Duration {
+        match self.zero.get() {
             Some(zero) => zero.elapsed(),
             None => turmoil::sim_elapsed().expect("called by a simulated host"),
-        };
-        self.record_at(micros(elapsed), event);
+        }
+    }
+
+    /// Writes down what happened on the current host, now.
+    pub(crate) fn record(&self, event: Event) {
+        self.record_at(micros(self.elapsed()), event);
     }
 
     /// Writes down what happened at a moment.
@@ -93,6 +98,6 @@ impl Stage {
 }
 
 /// Whole microseconds; a run is far shorter than what 64 bits hold.
-pub(crate) fn micros(elapsed: std::time::Duration) -> u64 {
+pub(crate) fn micros(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_micros()).expect("a run is shorter than 500,000 years")
 }

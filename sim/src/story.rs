@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use crate::cleanup;
 use crate::history::{Call, Change, Connection, Entry, Event, History, MessageId, Order, SocketId};
 use crate::judge::Failure;
+use crate::promise::SILENT_PEER_CLOSED;
 
 /// Longest story; the middle of a longer one is left out.
 const LINES_MAX: usize = 60;
@@ -86,6 +88,9 @@ impl<'a> Cast<'a> {
         if let Event::Witnessed { order } = event {
             own = self.sids.get(order.sid()).copied();
         }
+        if let Event::GivenUp { sid, .. } = event {
+            own = self.sids.get(sid.as_str()).copied();
+        }
         let mut owner = None;
         if let Event::Expelled { client, .. } | Event::Wish { client, .. } = event {
             owner = Some(*client);
@@ -105,7 +110,7 @@ fn is_concerned(failure: &Failure, cast: &Cast<'_>, event: &Event) -> bool {
     if let Some(message) = event.message() {
         return failure.messages.contains(&message);
     }
-    if matches!(event, Event::Fault { .. } | Event::Quiet { .. }) {
+    if matches!(event, Event::Census { .. } | Event::Fault { .. } | Event::Quiet { .. }) {
         return true;
     }
     let is_socket = cast.sockets_of(event).any(|socket| failure.sockets.contains(&socket));
@@ -114,7 +119,11 @@ fn is_concerned(failure: &Failure, cast: &Cast<'_>, event: &Event) -> bool {
         || failure.rooms.is_empty()
         || rooms.iter().any(|&room| failure.rooms.contains(room));
     let is_echo = matches!(event, Event::Asked { .. } | Event::Answered { .. });
-    is_socket && is_room && (!is_echo || failure.guarantee == "connection_fifo")
+    let is_beat = matches!(event, Event::Ponged { .. });
+    is_socket
+        && is_room
+        && (!is_echo || failure.guarantee == "connection_fifo")
+        && (!is_beat || failure.guarantee == SILENT_PEER_CLOSED)
 }
 
 fn line(entry: &Entry, failure: &Failure, cast: &Cast<'_>) -> String {
@@ -130,27 +139,30 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
     let who = |socket: &SocketId| cast.socket(*socket);
     match event {
         Event::Acked { message, seq } => {
-            let seq = seq.map_or(String::new(), |seq| format!(" (seq {seq})"));
-            format!("{} has its ack{seq}", cast.message(*message))
+            format!("{} has its ack{}", cast.message(*message), seq_of(*seq))
         }
         Event::Answered { socket, number } => format!("{} has echo {number} back", who(socket)),
         Event::Asked { socket, number } => format!("{} asks for echo {number}", who(socket)),
         Event::Connected { socket, sid, .. } => format!("{} is connected as {sid}", who(socket)),
         Event::Delivered { socket, room, message, from, seq, intact } => {
             let from = from.map_or("nobody known".to_owned(), |from| cast.socket(from));
-            let seq = seq.map_or(String::new(), |seq| format!(", seq {seq}"));
+            let seq = seq_of(*seq);
             let damage = if *intact { "" } else { ", DAMAGED" };
-            let what = cast.message(*message);
-            format!("{} hears {what} in {room:?} from {from}{seq}{damage}", who(socket))
+            let (who, what) = (who(socket), cast.message(*message));
+            format!("{who} hears {what} in {room:?} from {from}{seq}{damage}")
         }
         Event::Ended { socket, reason } => format!("{} is cut off: {reason}", who(socket)),
         Event::Expelled { client, reason } => {
             format!("client {client} blames the server: {reason}")
         }
+        Event::Census { held } => {
+            format!("--- all have gone; the server holds {}", cleanup::list(held))
+        }
         Event::Fault { what } => format!("--- {what}"),
         Event::Foreign { socket, what } => {
             format!("{} hears what nobody sent: {what}", who(socket))
         }
+        Event::GivenUp { sid, reason } => format!("    engine: {}: {reason}", cast.sid(sid)),
         Event::JoinAcked { socket, room } => format!("{} knows it is in {room:?}", who(socket)),
         Event::JoinSent { socket, room } => format!("{} joins {room:?}", who(socket)),
         Event::LeaveAcked { socket, room } => format!("{} knows it has left {room:?}", who(socket)),
@@ -159,9 +171,8 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
             let changes: Vec<String> = changes.iter().map(|it| change(it, cast)).collect();
             format!("{} is told of {room:?}: {}", who(socket), changes.join(", "))
         }
-        Event::Recovered { socket, .. } => {
-            format!("{} is recovered: it goes on as who it was", who(socket))
-        }
+        Event::Recovered { socket, .. } => format!("{} is recovered, as who it was", who(socket)),
+        Event::Ponged { socket } => format!("{} answers a ping", who(socket)),
         Event::Quiet { mark } => format!("--- quiet phase: {mark:?}").to_lowercase(),
         Event::Refused { socket, call, error } => {
             format!("{} is refused its {}: {error}", who(socket), asked(call))
@@ -193,6 +204,10 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         }
         Event::Witnessed { order } => format!("    engine: {}", step(order, cast)),
     }
+}
+
+fn seq_of(seq: Option<u64>) -> String {
+    seq.map_or(String::new(), |seq| format!(" (seq {seq})"))
 }
 
 fn change(Change(is_in, sid): &Change, cast: &Cast<'_>) -> String {

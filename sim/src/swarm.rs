@@ -37,7 +37,7 @@ const ODD_ROOMS: [&str; 10] =
 
 /// Relative frequencies of what a client does.
 struct Taste {
-    weights: [u64; 10],
+    weights: [u64; 11],
     attachments: bool,
     bytes_max: u64,
     ack_percent: u64,
@@ -160,7 +160,7 @@ fn shards(dice: &mut Dice, server: &mut Server) {
 /// broadcasts. Most clients ask for their sessions; some do not care. In most plans
 /// connections are lost so often that this is worth it.
 fn recovery(dice: &mut Dice, server: &mut Server, clients: &mut [Client]) {
-    server.recovery_window_ms = dice.pick(&[20, 100, 400, 2_000, 60_000, 60_000]);
+    server.recovery_window_ms = dice.pick(&[20, 100, 400, 1_000, 2_500, 2_500]);
     server.recovery_packets_max = dice.pick(&[0, 0, 0, 1, 3, 8]);
     let drops = dice.pick(&[0, 5, 10, 20]);
     for client in clients {
@@ -202,7 +202,7 @@ fn taste(dice: &mut Dice) -> Taste {
     let mut some = |percent: u64, high: u64| {
         if dice.chance(percent) { dice.between(1, high) } else { 0 }
     };
-    // disconnect, drop, echo, join, leave, message, reconnect, switch, watch, unwatch
+    // disconnect, drop, echo, join, leave, message, reconnect, switch, watch, unwatch, vanish
     let weights = [
         some(30, 2),
         some(40, 2),
@@ -214,6 +214,7 @@ fn taste(dice: &mut Dice) -> Taste {
         some(60, 5),
         some(50, 12),
         some(30, 3),
+        some(25, 2),
     ];
     Taste {
         weights,
@@ -302,7 +303,7 @@ impl Course {
                 self.connected = false;
                 self.lose();
             }
-            Act::Drop => self.lose(),
+            Act::Drop | Act::Vanish => self.lose(),
             Act::Join { room } => {
                 self.joined.insert(room);
             }
@@ -347,7 +348,8 @@ fn act(dice: &mut Dice, rooms: usize, room: usize, any: usize, taste: &Taste) ->
         6 => Act::Reconnect,
         7 => Act::Switch { from: room, to: dice.index(rooms) },
         8 => Act::Watch { room: any },
-        _ => Act::Unwatch { room: any },
+        9 => Act::Unwatch { room: any },
+        _ => Act::Vanish,
     }
 }
 
@@ -360,13 +362,13 @@ fn faults(dice: &mut Dice, duration_ms: u64, ids: &[u32], server: &Server) -> Ve
         if !dice.chance(40) {
             continue;
         }
-        let is_of_server = kind < 2;
+        let is_of_server = kind < OF_SERVER;
         let most = if is_of_server { 1 } else { 3 };
         for _ in 0..dice.between(1, most) {
             // Mostly once somebody is connected, for else there is little to break.
             let earliest_ms = if dice.chance(80) { duration_ms / 5 } else { 0 };
             let from_ms = dice.between(earliest_ms, duration_ms - 20);
-            let most_ms = match is_of_server {
+            let most_ms = match kind < KILLING {
                 true => 150,
                 false => dice.pick(&[dead_ms / 10, dead_ms / 3, dead_ms, dead_ms * 3 / 2]),
             };
@@ -378,8 +380,14 @@ fn faults(dice: &mut Dice, duration_ms: u64, ids: &[u32], server: &Server) -> Ve
     faults
 }
 
-/// How many kinds of faults [`fault_kind`] knows; the first two concern the server.
-const KINDS: usize = 5;
+/// How many kinds of faults [`fault_kind`] knows.
+const KINDS: usize = 7;
+
+/// How many of them, the first, end the server.
+const KILLING: usize = 2;
+
+/// How many of them, the first, concern the server.
+const OF_SERVER: usize = 3;
 
 fn fault_kind(dice: &mut Dice, kind: usize, ids: &[u32]) -> FaultKind {
     let clients = |dice: &mut Dice| {
@@ -392,15 +400,17 @@ fn fault_kind(dice: &mut Dice, kind: usize, ids: &[u32]) -> FaultKind {
     match kind {
         0 => FaultKind::Kill,
         1 => FaultKind::PowerLoss,
-        2 => FaultKind::Partition {
+        2 => FaultKind::FreezeServer,
+        3 => FaultKind::Partition {
             clients: clients(dice),
             direction: dice.pick(&[Direction::Both, Direction::ToClient, Direction::ToServer]),
         },
-        3 => {
+        4 => {
             let min_ms = dice.between(0, 30);
             let latency = Latency { min_ms, max_ms: min_ms + dice.between(0, 60) };
             FaultKind::Slow { clients: clients(dice), latency }
         }
+        5 => FaultKind::Freeze { clients: clients(dice) },
         _ => FaultKind::Stall { clients: clients(dice) },
     }
 }
@@ -440,11 +450,11 @@ mod tests {
             plans.iter().flat_map(|plan| &plan.clients).flat_map(|client| &client.operations);
         let acts: BTreeSet<String> =
             operations.map(|operation| first_word(&format!("{:?}", operation.act))).collect();
-        assert_eq!(acts.len(), 10, "{acts:?}");
+        assert_eq!(acts.len(), 11, "{acts:?}");
         let faults = plans.iter().flat_map(|plan| &plan.faults);
         let kinds: BTreeSet<String> =
             faults.map(|fault| first_word(&format!("{:?}", fault.kind))).collect();
-        assert_eq!(kinds.len(), 5, "{kinds:?}");
+        assert_eq!(kinds.len(), 7, "{kinds:?}");
         assert!(plans.iter().any(|plan| plan.faults.is_empty()), "some seeds have no faults");
         for substrate in [Substrate::Packets, Substrate::Turmoil] {
             assert!(plans.iter().any(|plan| plan.network.substrate == substrate), "{substrate:?}");

@@ -1,9 +1,9 @@
 //! Runs a plan: a real server and real clients in a simulated network.
 //!
 //! ```text
-//!  0          plan's duration        + heal time      + settle time
-//!  |-- clients act, faults strike --|-- quiet: heal --|-- probe --|
-//!                                   Healed            Probe       Settled
+//!  0          plan's duration        + heal time      + settle time  + part time
+//!  |-- clients act, faults strike --|-- quiet: heal --|-- probe --|-- all go --|
+//!                                   Healed            Probe       Settled      Gone
 //! ```
 //!
 //! The world goes forward step by step; between two steps the faults of the plan's
@@ -13,13 +13,15 @@
 mod packets;
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use crate::actor::Actor;
 use crate::faults::{LinkState, Passage, ServerState, Step, timeline};
-use crate::history::{Event, History, Mark};
+use crate::freeze::{Switch, freezable};
+use crate::history::{Event, History, KILLED, Mark, STARTED};
 use crate::net::{HostResult, SERVER, Turmoil};
 use crate::panics;
 use crate::plan::{Direction, Plan, Substrate};
@@ -80,6 +82,12 @@ pub(crate) struct Quiet {
     pub(crate) probe: Duration,
     /// All that was sent has arrived.
     settled: Duration,
+    /// Clients go.
+    pub(crate) part: Duration,
+    /// The server says what it still holds.
+    pub(crate) census: Duration,
+    /// It has said so.
+    gone: Duration,
 }
 
 impl Quiet {
@@ -89,22 +97,28 @@ impl Quiet {
         let wish = Duration::from_millis(plan.duration_ms + plan.heal_ms());
         let mark = wish + 2 * tick;
         let probe = mark + 2 * tick;
-        Self { wish, mark, probe, settled: probe + Duration::from_millis(plan.settle_ms()) }
+        let settled = probe + Duration::from_millis(plan.settle_ms());
+        let part = settled + 2 * tick;
+        let census = part + Duration::from_millis(plan.part_ms());
+        // A look goes once to the shards and back.
+        Self { wish, mark, probe, settled, part, census, gone: census + 4 * tick }
     }
 
     /// What is written into the history, and when.
-    fn marks(self, plan: &Plan) -> [(Duration, Mark); 3] {
+    fn marks(self, plan: &Plan) -> [(Duration, Mark); 4] {
         [
             (Duration::from_millis(plan.duration_ms), Mark::Healed),
             (self.mark, Mark::Probe),
             (self.settled, Mark::Settled),
+            (self.gone, Mark::Gone),
         ]
     }
 }
 
 fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
     let quiet = Quiet::of(plan);
-    let mut sim = build(plan, stage, quiet);
+    let switches = Switches::of(plan);
+    let mut sim = build(plan, stage, quiet, &switches);
     let mut steps = timeline(plan).into_iter().peekable();
     let mut marks = quiet.marks(plan).into_iter().peekable();
     let mut links = Links::default();
@@ -112,10 +126,13 @@ fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
         let now = sim.elapsed();
         while let Some(step) = steps.next_if(|step| Duration::from_millis(step.at_ms) <= now) {
             links.apply(&step, &mut sim, stage);
+            switches.apply(&step, |what| {
+                stage.record_at(micros(sim.elapsed()), Event::Fault { what });
+            });
         }
         while let Some((_, mark)) = marks.next_if(|(at, _)| *at <= now) {
             stage.record_at(micros(now), Event::Quiet { mark });
-            if mark == Mark::Settled {
+            if mark == Mark::Gone {
                 return Ok(());
             }
         }
@@ -123,13 +140,18 @@ fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
     }
 }
 
-fn build(plan: &Rc<Plan>, stage: &Rc<Stage>, quiet: Quiet) -> turmoil::Sim<'static> {
+fn build(
+    plan: &Rc<Plan>,
+    stage: &Rc<Stage>,
+    quiet: Quiet,
+    switches: &Switches,
+) -> turmoil::Sim<'static> {
     let mut builder = turmoil::Builder::new();
     builder
         .rng_seed(plan.network.seed)
         .epoch(SystemTime::UNIX_EPOCH)
         .tick_duration(Duration::from_millis(plan.network.tick_ms))
-        .simulation_duration(quiet.settled + Duration::from_secs(1))
+        .simulation_duration(quiet.gone + Duration::from_secs(1))
         .min_message_latency(Duration::from_millis(plan.network.latency.min_ms))
         .max_message_latency(Duration::from_millis(plan.network.latency.max_ms))
         .tcp_capacity(TCP_CAPACITY);
@@ -139,18 +161,46 @@ fn build(plan: &Rc<Plan>, stage: &Rc<Stage>, quiet: Quiet) -> turmoil::Sim<'stat
     let mut sim = builder.build();
     let starts = Rc::new(Cell::new(0));
     let (config, on) = (Rc::clone(plan), Rc::clone(stage));
+    let server_switch = Rc::clone(&switches.server);
     sim.host(SERVER, move || {
         starts.set(starts.get() + 1);
-        run_server::<Turmoil>(Rc::clone(&config), starts.get(), Rc::clone(&on))
+        let server = run_server::<Turmoil>(Rc::clone(&config), starts.get(), Rc::clone(&on), quiet);
+        freezable(Rc::clone(&server_switch), server)
     });
     for client in &plan.clients {
         let actor = Actor::new(Rc::clone(plan), client, Rc::clone(stage));
-        sim.client(
-            name(client.id),
-            run_client::<Turmoil>(Rc::clone(plan), client.clone(), actor, quiet),
-        );
+        let player = run_client::<Turmoil>(Rc::clone(plan), client.clone(), actor, quiet);
+        sim.client(name(client.id), freezable(Rc::clone(&switches.clients[&client.id]), player));
     }
     sim
+}
+
+/// What stalls the hosts of a world.
+#[derive(Debug)]
+struct Switches {
+    server: Rc<Switch>,
+    clients: BTreeMap<u32, Rc<Switch>>,
+}
+
+impl Switches {
+    fn of(plan: &Plan) -> Self {
+        let clients = plan.clients.iter().map(|client| (client.id, Rc::default())).collect();
+        Self { server: Rc::default(), clients }
+    }
+
+    /// Stalls and lets go on as the step says, and tells what has changed.
+    fn apply(&self, step: &Step, mut tell: impl FnMut(String)) {
+        let word = |is_frozen| if is_frozen { "stalls" } else { "goes on" };
+        if self.server.set(step.frozen.server) {
+            tell(format!("the server {}", word(step.frozen.server)));
+        }
+        for (client, switch) in &self.clients {
+            let is_frozen = step.frozen.clients.contains(client);
+            if switch.set(is_frozen) {
+                tell(format!("client {client} {}", word(is_frozen)));
+            }
+        }
+    }
 }
 
 /// The name of a client's host.
@@ -174,7 +224,7 @@ impl Links {
         let tell = |what: String| stage.record_at(at_us, Event::Fault { what });
         if (was, step.server) == (ServerState::Down, ServerState::Up) {
             sim.bounce(SERVER);
-            tell("the server starts again".to_owned());
+            tell(STARTED.to_owned());
         }
         for (&client, next) in &step.links {
             let before = previous.as_ref().map(|step| step.links[&client]);
@@ -184,7 +234,7 @@ impl Links {
         }
         if (was, step.server) == (ServerState::Up, ServerState::Down) {
             sim.crash(SERVER);
-            tell("the server is killed".to_owned());
+            tell(KILLED.to_owned());
         }
     }
 }

@@ -42,7 +42,7 @@ fn judgement(plan: &Plan, plant: Plant) -> Judgement {
     for entry in plant(run(plan).history.entries()) {
         planted.push(entry.at_us, entry.event);
     }
-    judge(&planted)
+    judge(plan, &planted)
 }
 
 fn is_delivery(entry: &Entry) -> bool {

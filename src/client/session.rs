@@ -121,6 +121,7 @@ pub(super) struct Core {
     pub(super) ack_next: u64,
     pub(super) packets: socketio::Decoder,
     pub(super) phases: Phases,
+    pub(super) pongs: u64,
 }
 
 #[derive(Debug)]
@@ -184,6 +185,7 @@ impl Session {
                 connected_at: None,
                 upgraded_at: None,
             },
+            pongs: 0,
         };
         let polling = match core.options.transport {
             Transport::Polling | Transport::PollingThenUpgrade => {
@@ -334,6 +336,11 @@ impl Session {
     pub fn recovery(&self, namespace: &str) -> Option<&Recovery> {
         let index = self.core.position(namespace)?;
         self.core.namespaces[index].recovery.as_deref()
+    }
+
+    /// How often the server has pinged, and was answered.
+    pub fn pongs(&self) -> u64 {
+        self.core.pongs
     }
 
     /// When the phases of connecting were over.

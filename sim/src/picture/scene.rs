@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::history::{Call, Change, Event, History, MessageId, Order, SocketId};
+use crate::history::{Call, Change, Event, History, KILLED, MessageId, Order, STARTED, SocketId};
 use crate::plan::Plan;
 
 use super::bands::Bands;
@@ -184,14 +184,18 @@ impl<'a> Reader<'a> {
             Event::Fault { what } => self.fault(row, what),
             Event::Quiet { mark } => {
                 let text = match mark {
+                    crate::history::Mark::Gone => "all have gone",
                     crate::history::Mark::Healed => "all faults are over, nobody acts any more",
                     crate::history::Mark::Probe => "all must be back; each sends a probe",
-                    crate::history::Mark::Settled => "the end: all that was sent has arrived",
+                    crate::history::Mark::Settled => "all that was sent has arrived; all go now",
                 };
                 self.scene.notes.push((row, text.to_owned()));
             }
             Event::Witnessed { order } => self.witness(row, order),
-            Event::Wish { .. } => {}
+            Event::Ponged { socket } => {
+                self.mark(row, *socket, Sign::Answered, "answers a ping".to_owned());
+            }
+            Event::Census { .. } | Event::GivenUp { .. } | Event::Wish { .. } => {}
             Event::Acked { .. }
             | Event::Answered { .. }
             | Event::Asked { .. }
@@ -230,8 +234,8 @@ impl<'a> Reader<'a> {
 
     fn fault(&mut self, row: usize, what: &str) {
         match what {
-            "the server is killed" => self.scene.downs.push((row, None)),
-            "the server starts again" => {
+            KILLED => self.scene.downs.push((row, None)),
+            STARTED => {
                 if let Some((_, until)) = self.scene.downs.last_mut() {
                     *until = Some(row);
                 }

@@ -60,6 +60,8 @@ fn of_fault(fault: &Fault) -> Vec<Span> {
 
 fn describe(kind: &FaultKind) -> (Shade, String) {
     match kind {
+        FaultKind::Freeze { .. } => (Shade::Held, "its process does not run".to_owned()),
+        FaultKind::FreezeServer => (Shade::Held, "the server's process does not run".to_owned()),
         FaultKind::Kill => (Shade::Down, "server killed".to_owned()),
         FaultKind::Partition { direction, .. } => match direction {
             Direction::Both => (Shade::Cut, "cut".to_owned()),

@@ -5,6 +5,9 @@ use super::{Act, Plan, Substrate, Transport};
 /// After how long without an acknowledgement a packet is sent again.
 pub(crate) const RESEND_MS: u64 = 200;
 
+/// How long a connection that the server closes may take to hear of it.
+pub(crate) const CLOSE_MS: u64 = 200;
+
 impl Plan {
     /// The longest a message can take on a healthy link, one way.
     pub fn latency_max_ms(&self) -> u64 {
@@ -25,6 +28,17 @@ impl Plan {
             + self.requests_ms()
             + self.drain_ms()
             + self.resend_ms()
+    }
+
+    /// From when all clients are told to go until the server knows that they have:
+    /// some of them vanish, and are noticed by their silence.
+    pub fn part_ms(&self) -> u64 {
+        self.server.ping_interval_ms
+            + self.server.ping_timeout_ms
+            + self.server.connect_timeout_ms
+            + self.server.recovery_window_ms
+            + CLOSE_MS
+            + self.settle_ms()
     }
 
     /// How long a broadcast may take until all members have it: four one-way trips.
@@ -69,6 +83,7 @@ impl Plan {
                 | Act::Join { .. }
                 | Act::Leave { .. }
                 | Act::Unwatch { .. }
+                | Act::Vanish
                 | Act::Watch { .. }
                 | Act::Reconnect
                 | Act::Switch { .. } => ENVELOPE_BYTES,

@@ -14,11 +14,12 @@ use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::sleep;
 use turmoil_net::{EnterGuard, HostId, KernelConfig, Net, Packet, TcpFlags, TcpSegment, Transport};
 
-use super::Quiet;
+use super::{Quiet, Switches};
 use crate::actor::Actor;
 use crate::dice::Dice;
 use crate::faults::{LinkState, Passage, ServerState, Step, timeline};
-use crate::history::{Event, Mark};
+use crate::freeze::freezable;
+use crate::history::{Event, KILLED, Mark, STARTED};
 use crate::net::HostResult;
 use crate::net::packets::{Packets, move_server, scoped};
 use crate::plan::{Direction, Plan, RESEND_MS};
@@ -86,6 +87,8 @@ struct World<'a> {
     local: &'a LocalSet,
     hosts: Hosts,
     fabric: Fabric<'a>,
+    quiet: Quiet,
+    switches: Switches,
     starts: usize,
     server: Option<JoinHandle<()>>,
 }
@@ -111,16 +114,16 @@ impl<'a> World<'a> {
             acks: BTreeMap::new(),
             sent: 0,
         };
-        Self { plan, stage, local, hosts, fabric, starts: 0, server: None }
+        let (quiet, switches) = (Quiet::of(plan), Switches::of(plan));
+        Self { plan, stage, local, hosts, fabric, quiet, switches, starts: 0, server: None }
     }
 
     async fn run(mut self, steps: Vec<Step>) -> HostResult {
         self.stage.begin();
-        let quiet = Quiet::of(self.plan);
         self.start_server();
-        self.start_clients(quiet);
+        self.start_clients();
         let mut steps = steps.into_iter().peekable();
-        let mut marks = quiet.marks(self.plan).into_iter().peekable();
+        let mut marks = self.quiet.marks(self.plan).into_iter().peekable();
         let tick = Duration::from_millis(self.plan.network.tick_ms);
         let mut now = Duration::ZERO;
         loop {
@@ -129,7 +132,7 @@ impl<'a> World<'a> {
             }
             while let Some((_, mark)) = marks.next_if(|(at, _)| *at <= now) {
                 self.stage.record_at(micros(now), Event::Quiet { mark });
-                if mark == Mark::Settled {
+                if mark == Mark::Gone {
                     return Ok(());
                 }
             }
@@ -144,7 +147,9 @@ impl<'a> World<'a> {
         move_server(address);
         self.starts += 1;
         let start = self.starts as u64;
-        let server = run_server::<Packets>(Rc::clone(self.plan), start, Rc::clone(self.stage));
+        let (plan, stage) = (Rc::clone(self.plan), Rc::clone(self.stage));
+        let server = run_server::<Packets>(plan, start, stage, self.quiet);
+        let server = freezable(Rc::clone(&self.switches.server), server);
         self.server = Some(self.local.spawn_local(scoped(host, async {
             if let Err(error) = server.await {
                 panic!("{error}");
@@ -152,13 +157,15 @@ impl<'a> World<'a> {
         })));
     }
 
-    fn start_clients(&self, quiet: Quiet) {
+    fn start_clients(&self) {
         for client in &self.plan.clients {
             let (plan, client) = (Rc::clone(self.plan), client.clone());
             let (host, _) = self.hosts.clients[&client.id];
             let actor = Actor::new(Rc::clone(&plan), &client, Rc::clone(self.stage));
+            let switch = Rc::clone(&self.switches.clients[&client.id]);
+            let player = run_client::<Packets>(plan, client, actor, self.quiet);
             self.local.spawn_local(scoped(host, async move {
-                if let Err(error) = run_client::<Packets>(plan, client, actor, quiet).await {
+                if let Err(error) = freezable(switch, player).await {
                     panic!("{error}");
                 }
             }));
@@ -176,16 +183,17 @@ impl<'a> World<'a> {
         }
         match step.server {
             ServerState::Up if self.server.is_none() => {
-                tell("the server starts again".to_owned());
+                tell(STARTED.to_owned());
                 self.start_server();
             }
             ServerState::Down if self.server.is_some() => {
-                tell("the server is killed".to_owned());
+                tell(KILLED.to_owned());
                 self.stop_server(step).await;
             }
             ServerState::Up | ServerState::Down => {}
         }
         self.fabric.release(now);
+        self.switches.apply(step, tell);
     }
 
     /// With all links cut its machine has no power: its kernel is gone for good.

@@ -1,0 +1,328 @@
+//! The guarantee `silent_peer_closed`: who answers no ping is given up, not too early
+//! and not too late.
+//!
+//! ```text
+//!   client   pong                          (silence)
+//!              \
+//!   server      +------ pingInterval ------+-- pingTimeout --+ given up
+//! ```
+//!
+//! When a pong left is known, when it arrived is not: so a peer may be given up later
+//! than its last pong allows by what a packet takes at most, and by what faults may have
+//! kept it. Too early is judged only where no fault touched the client's link, for else
+//! the pong may have been lost. A server that stood still has to read first what has
+//! arrived meanwhile: that peers were silent while it was not looking is no reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::history::{Connection, Event, History, KILLED, Order, SocketId, server_name};
+use crate::judge::Failure;
+use crate::plan::{Fault, FaultKind, Plan, Substrate};
+use crate::promise::SILENT_PEER_CLOSED;
+
+/// What the engine calls the end of a silent peer.
+const PING_TIMEOUT: &str = "ping_timeout";
+
+/// Judges when the server gave up which socket.
+pub fn check(plan: &Plan, history: &History) -> Vec<Failure> {
+    let mut watch = Watch {
+        plan,
+        names: history.connections().map(|it| (it.sid, it)).collect(),
+        start: 1,
+        peers: BTreeMap::new(),
+        gone: BTreeMap::new(),
+        ended: BTreeSet::new(),
+        known: BTreeSet::new(),
+        failures: Vec::new(),
+    };
+    for entry in history.entries() {
+        watch.handle(entry.at_us, &entry.event);
+    }
+    let end_us = history.entries().last().map_or(0, |entry| entry.at_us);
+    watch.end_all(end_us);
+    watch.failures
+}
+
+/// A socket that the server has not given up.
+struct Peer {
+    client: u32,
+    /// When it connected, and when it sent pongs.
+    signs_us: Vec<u64>,
+    /// When its client ended it: what was not out by then never is.
+    ended_us: u64,
+}
+
+struct Watch<'a> {
+    plan: &'a Plan,
+    names: BTreeMap<&'a str, Connection<'a>>,
+    /// Which start of the server is the current one, or the next.
+    start: u64,
+    peers: BTreeMap<SocketId, Peer>,
+    /// Those that it has: why is told after that.
+    gone: BTreeMap<SocketId, Peer>,
+    /// Those of which the engine says that they have gone.
+    ended: BTreeSet<&'a str>,
+    /// All that connected to the current start.
+    known: BTreeSet<SocketId>,
+    failures: Vec<Failure>,
+}
+
+impl<'a> Watch<'a> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are no business of heartbeats")]
+    fn handle(&mut self, at_us: u64, event: &'a Event) {
+        match event {
+            // What a killed server had said last may arrive when it is no more.
+            Event::Connected { socket, client, sid, server }
+                if *server == server_name(self.start) && !self.ended.contains(sid.as_str()) =>
+            {
+                self.begin(at_us, *socket, *client);
+            }
+            Event::Ended { socket, .. } => {
+                if let Some(peer) = self.peers.get_mut(socket) {
+                    peer.ended_us = at_us;
+                }
+            }
+            Event::Recovered { socket, client } if self.known.contains(socket) => {
+                self.gone.remove(socket);
+                self.begin(at_us, *socket, *client);
+            }
+            Event::Fault { what } if what == KILLED => {
+                self.end_all(at_us);
+                self.known.clear();
+                self.start += 1;
+            }
+            Event::GivenUp { sid, reason } if reason == PING_TIMEOUT => {
+                if let Some(&connection) = self.names.get(sid.as_str()) {
+                    self.judge_early(at_us, connection);
+                }
+            }
+            Event::Ponged { socket } => {
+                if let Some(peer) = self.peers.get_mut(socket) {
+                    peer.signs_us.push(at_us);
+                }
+            }
+            Event::Witnessed { order: Order::Connect { sid } } => {
+                self.ended.remove(sid.as_str());
+            }
+            Event::Witnessed { order: Order::Disconnect { sid } } => {
+                self.ended.insert(sid);
+                let socket = self.names.get(sid.as_str()).map(|connection| connection.socket);
+                if let Some((socket, peer)) = socket.and_then(|it| self.peers.remove_entry(&it)) {
+                    self.judge_late(at_us, socket, &peer);
+                    self.gone.insert(socket, peer);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, at_us: u64, socket: SocketId, client: u32) {
+        self.known.insert(socket);
+        self.peers.insert(socket, Peer { client, signs_us: vec![at_us], ended_us: u64::MAX });
+    }
+
+    /// The server, or the run, has come to its end: nobody may have been due before.
+    fn end_all(&mut self, at_us: u64) {
+        for (socket, peer) in std::mem::take(&mut self.peers) {
+            self.judge_late(at_us, socket, &peer);
+        }
+    }
+
+    fn judge_late(&mut self, at_us: u64, socket: SocketId, peer: &Peer) {
+        let Some(&sign_us) = peer.signs_us.last() else { return };
+        let due_us = self.due_us(sign_us, peer.client);
+        if at_us > due_us {
+            let silent_ms = (at_us - sign_us) / 1000;
+            let due_ms = (due_us - sign_us) / 1000;
+            let sentence = format!(
+                "client {} has been silent for {silent_ms} ms, and the server should have given \
+                 it up after {due_ms}",
+                peer.client
+            );
+            self.accuse(at_us, socket, sentence);
+        }
+    }
+
+    /// By when a peer is given up whose last sign of life left at `sign_us`.
+    fn due_us(&self, sign_us: u64, client: u32) -> u64 {
+        let patience_us = 1000 * (self.silence_ms() + self.slack_ms() + self.plan.network.tick_ms);
+        let mut due_us = sign_us + patience_us;
+        let mut faults: Vec<&Fault> =
+            self.plan.faults.iter().filter(|fault| concerns(fault, client)).collect();
+        faults.sort_by_key(|fault| fault.from_ms);
+        for fault in faults {
+            let overlaps = fault.from_ms * 1000 <= due_us && fault.until_ms * 1000 >= sign_us;
+            if overlaps {
+                due_us = due_us.max(fault.until_ms * 1000 + patience_us);
+            }
+        }
+        due_us
+    }
+
+    fn judge_early(&mut self, at_us: u64, connection: Connection<'_>) {
+        let socket = connection.socket;
+        let Some(peer) = self.gone.get(&socket).or_else(|| self.peers.get(&socket)) else {
+            return;
+        };
+        let slack_us = 1000 * self.slack_ms();
+        let signs = peer.signs_us.get(1..).unwrap_or_default();
+        let until_us = at_us.min(peer.ended_us);
+        let arrived = signs.iter().rev().find(|sign_us| *sign_us + slack_us <= until_us);
+        let Some(&sign_us) = arrived else { return };
+        // What a cut swallows, packets carry once more; a stream of turmoil stays broken.
+        let since_us = match self.plan.network.substrate {
+            Substrate::Packets => sign_us,
+            Substrate::Turmoil => peer.signs_us[0],
+        };
+        let from_us = since_us.saturating_sub(slack_us);
+        let is_disturbed = |fault: &Fault| {
+            concerns(fault, peer.client)
+                && !matches!(fault.kind, FaultKind::Freeze { .. } | FaultKind::FreezeServer)
+                && fault.from_ms * 1000 <= at_us
+                && fault.until_ms * 1000 >= from_us
+        };
+        let earliest_us = sign_us + 1000 * self.silence_ms();
+        let is_early = at_us + 1000 * self.plan.network.tick_ms < earliest_us;
+        if is_early && !self.plan.faults.iter().any(is_disturbed) {
+            let sentence = format!(
+                "client {} was given up {} ms after it had sent a pong, and has {} ms",
+                peer.client,
+                (at_us - sign_us) / 1000,
+                self.silence_ms()
+            );
+            self.accuse(at_us, socket, sentence);
+        }
+    }
+
+    /// How long a peer may be silent.
+    fn silence_ms(&self) -> u64 {
+        self.plan.server.ping_interval_ms + self.plan.server.ping_timeout_ms
+    }
+
+    /// How long a pong takes at most.
+    fn slack_ms(&self) -> u64 {
+        self.plan.settle_ms()
+    }
+
+    fn accuse(&mut self, at_us: u64, socket: SocketId, sentence: String) {
+        self.failures.push(Failure {
+            guarantee: SILENT_PEER_CLOSED.to_owned(),
+            sentence,
+            at_us,
+            needs_witness: true,
+            sockets: [socket].into(),
+            messages: [].into(),
+            rooms: [].into(),
+        });
+    }
+}
+
+/// Whether a fault touches a client or the server.
+fn concerns(fault: &Fault, client: u32) -> bool {
+    let clients = fault.kind.clients();
+    clients.is_empty() || clients.contains(&client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Latency, StreamShape, Transport};
+    use crate::swarm::{Profile, generate};
+
+    const SID: &str = "sid";
+
+    /// Ping interval 100 ms and timeout 50; no fault but those given.
+    fn plan(faults: Vec<Fault>) -> Plan {
+        let mut plan = generate(0, &Profile { faults: false, ..Profile::default() });
+        plan.server.ping_interval_ms = 100;
+        plan.server.ping_timeout_ms = 50;
+        plan.network.latency = Latency { min_ms: 1, max_ms: 1 };
+        plan.network.tick_ms = 1;
+        plan.network.stream = StreamShape::WIDE;
+        plan.network.substrate = Substrate::Turmoil;
+        plan.server.exchange_delay_max_ms = 0;
+        plan.faults = faults;
+        for client in &mut plan.clients {
+            client.transport = Transport::WebSocket;
+        }
+        assert!(plan.settle_ms() < 30);
+        plan
+    }
+
+    fn connected() -> Event {
+        let (sid, server) = (SID.to_owned(), server_name(1));
+        Event::Connected { socket: SocketId(0), client: 0, sid, server }
+    }
+
+    fn pong() -> Event {
+        Event::Ponged { socket: SocketId(0) }
+    }
+
+    fn given_up() -> Event {
+        Event::GivenUp { sid: SID.to_owned(), reason: PING_TIMEOUT.to_owned() }
+    }
+
+    fn gone() -> Event {
+        Event::Witnessed { order: Order::Disconnect { sid: SID.to_owned() } }
+    }
+
+    fn sentences(plan: &Plan, events: &[(u64, Event)]) -> Vec<String> {
+        let mut history = History::default();
+        for (at_ms, event) in events {
+            history.push(at_ms * 1000, event.clone());
+        }
+        check(plan, &history).into_iter().map(|failure| failure.sentence).collect()
+    }
+
+    #[test]
+    fn who_is_given_up_in_time_is_so_rightly() {
+        let plan = plan(Vec::new());
+        let at_ms = 200 + 150 + plan.settle_ms() / 2;
+        let events = [(0, connected()), (200, pong()), (at_ms, gone()), (at_ms, given_up())];
+        assert_eq!(sentences(&plan, &events), [""; 0]);
+    }
+
+    #[test]
+    fn who_is_given_up_before_the_timeout_is_so_too_early() {
+        let plan = plan(Vec::new());
+        let end = |at_ms| [(at_ms, gone()), (at_ms, given_up())];
+        let events = |at_ms| [vec![(0, connected()), (200, pong())], end(at_ms).to_vec()].concat();
+        assert_eq!(sentences(&plan, &events(350)), [""; 0]);
+        let early = sentences(&plan, &events(345));
+        assert_eq!(
+            early,
+            ["client 0 was given up 145 ms after it had sent a pong, and has 150 ms"]
+        );
+    }
+
+    #[test]
+    fn who_is_never_given_up_is_noticed_at_the_end() {
+        let plan = plan(Vec::new());
+        let end = || (9_000, Event::Quiet { mark: crate::history::Mark::Gone });
+        let late = sentences(&plan, &[(0, connected()), (200, pong()), end()]);
+        assert!(late[0].contains("client 0 has been silent for 8800 ms"), "{late:?}");
+        assert_eq!(sentences(&plan, &[(0, connected()), (8_950, pong()), end()]), [""; 0]);
+        let killed = (300, Event::Fault { what: KILLED.to_owned() });
+        let events = [(0, connected()), (200, pong()), killed.clone(), end()];
+        assert_eq!(sentences(&plan, &events), [""; 0]);
+        assert_eq!(sentences(&plan, &[killed, (350, connected()), end()]), [""; 0]);
+    }
+
+    #[test]
+    fn who_learns_of_its_socket_when_that_has_gone_is_not_waited_for() {
+        let end = (9_000, Event::Quiet { mark: crate::history::Mark::Gone });
+        let events = [(100, gone()), (200, connected()), end];
+        assert_eq!(sentences(&plan(Vec::new()), &events), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_fault_may_have_delayed_is_not_late_nor_early() {
+        let kind = FaultKind::Stall { clients: vec![0] };
+        let plan = plan(vec![Fault { from_ms: 300, until_ms: 2_000, kind }]);
+        let at_ms = 2_100;
+        let events = [(0, connected()), (310, pong()), (at_ms, gone()), (at_ms, given_up())];
+        assert_eq!(sentences(&plan, &events), [""; 0]);
+        let events = [(0, connected()), (310, pong()), (9_000, gone()), (9_000, given_up())];
+        assert_eq!(sentences(&plan, &events).len(), 1);
+    }
+}
