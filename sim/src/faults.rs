@@ -25,10 +25,19 @@ pub struct Step {
 /// Whether the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerState {
-    /// It was killed, or its machine has no power.
+    /// Its machine has no power: its kernel is gone too, and all links are cut.
+    Dark,
+    /// It was killed; its kernel lives.
     Down,
     /// It runs.
     Up,
+}
+
+impl ServerState {
+    /// Whether it runs.
+    pub fn is_up(self) -> bool {
+        self == Self::Up
+    }
 }
 
 /// What a link does with messages.
@@ -49,6 +58,38 @@ pub enum Passage {
     Held,
     /// They get through.
     Open,
+}
+
+impl Passage {
+    /// What people call it.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Cut(Direction::Both) => "cut",
+            Self::Cut(Direction::ToClient) => "cut towards the client",
+            Self::Cut(Direction::ToServer) => "cut towards the server",
+            Self::Held => "held",
+            Self::Open => "open",
+        }
+    }
+}
+
+impl LinkState {
+    /// What is new in it, in words, if anything is. At first all links are open.
+    pub fn news(&self, before: Option<&Self>) -> Option<String> {
+        let mut news = Vec::new();
+        if before.is_some_and(|before| before.latency != self.latency) {
+            news.push(format!("{} to {} ms", self.latency.min_ms, self.latency.max_ms));
+        }
+        if before.map_or(Passage::Open, |before| before.passage) != self.passage {
+            news.push(self.passage.text().to_owned());
+        }
+        (!news.is_empty()).then(|| news.join(", "))
+    }
+}
+
+/// What a history says of a link's news.
+pub fn told(client: u32, news: &str) -> String {
+    format!("link of client {client}: {news}")
 }
 
 /// The steps of a plan in the order of time; the first at 0, the last, in which all is
@@ -86,7 +127,11 @@ fn step(plan: &Plan, at_ms: u64) -> Step {
             (client.id, state)
         })
         .collect();
-    let server = if is_dark || is_killed { ServerState::Down } else { ServerState::Up };
+    let server = match (is_dark, is_killed) {
+        (true, _) => ServerState::Dark,
+        (false, true) => ServerState::Down,
+        (false, false) => ServerState::Up,
+    };
     Step { at_ms, server, links }
 }
 
@@ -168,7 +213,7 @@ mod tests {
             [
                 (0, ServerState::Up),
                 (100, ServerState::Down),
-                (200, ServerState::Down),
+                (200, ServerState::Dark),
                 (400, ServerState::Up)
             ]
         );

@@ -27,6 +27,12 @@ pub struct MessageId {
     pub number: u64,
 }
 
+/// What [`Event::Fault`] says when the server goes down, whatever the cause.
+pub const SERVER_KILLED: &str = "the server is killed";
+
+/// What [`Event::Fault`] says when the server is there again.
+pub const SERVER_STARTS: &str = "the server starts again";
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Call, Entry, Event, History, MessageId, Order, SocketId};
+use crate::history::{Call, Entry, Event, History, MessageId, Order, SERVER_KILLED, SocketId};
 use crate::plan::{FaultKind, Plan};
 
 use super::{Situation, Times};
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
                 self.deliver(*socket, room, *message);
             }
             Event::Ended { socket, .. } => self.end(*socket),
-            Event::Fault { what } if what == "the server is killed" => self.crash(*at_us),
+            Event::Fault { what } if what == SERVER_KILLED => self.crash(*at_us),
             Event::JoinAcked { socket, room } => self.join_acked(*socket, room),
             Event::JoinSent { socket, room } => {
                 self.joins.insert((*socket, room));

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::history::{Call, Change, Event, History, MessageId, Order, SocketId};
+use crate::history::{
+    Call, Change, Event, History, MessageId, Order, SERVER_KILLED, SERVER_STARTS, SocketId,
+};
 use crate::plan::Plan;
 
 use super::bands::Bands;
@@ -230,8 +232,8 @@ impl<'a> Reader<'a> {
 
     fn fault(&mut self, row: usize, what: &str) {
         match what {
-            "the server is killed" => self.scene.downs.push((row, None)),
-            "the server starts again" => {
+            SERVER_KILLED => self.scene.downs.push((row, None)),
+            SERVER_STARTS => {
                 if let Some((_, until)) = self.scene.downs.last_mut() {
                     *until = Some(row);
                 }

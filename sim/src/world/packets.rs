@@ -14,11 +14,11 @@ use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::sleep;
 use turmoil_net::{EnterGuard, HostId, KernelConfig, Net, Packet, TcpFlags, TcpSegment, Transport};
 
-use super::Quiet;
+use super::{Quiet, Script};
 use crate::actor::Actor;
 use crate::dice::Dice;
-use crate::faults::{LinkState, Passage, ServerState, Step, timeline};
-use crate::history::{Event, Mark};
+use crate::faults::{LinkState, Passage, ServerState, Step, timeline, told};
+use crate::history::{Event, SERVER_KILLED, SERVER_STARTS};
 use crate::net::HostResult;
 use crate::net::packets::{Packets, move_server, scoped};
 use crate::plan::{Direction, Plan, RESEND_MS};
@@ -44,7 +44,7 @@ pub(super) fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
         .build()?;
     let mut local = LocalSet::new();
     local.unhandled_panic(UnhandledPanic::ShutdownRuntime);
-    runtime.block_on(World::new(plan, stage, &guard, &local, hosts).run(steps))
+    runtime.block_on(World::new(plan, stage, &guard, &local, hosts).run())
 }
 
 /// The hosts of a world: of every start of the server, and of every client.
@@ -69,15 +69,11 @@ fn hosts(plan: &Plan, steps: &[Step]) -> (Net, Hosts) {
         let address = IpAddr::V4(Ipv4Addr::new(10, 0, high, low));
         (net.add_host(address), address)
     };
-    let starts =
-        1 + steps.windows(2).filter(|pair| is_start(pair[0].server, pair[1].server)).count();
+    let is_start = |pair: &&[Step]| !pair[0].server.is_up() && pair[1].server.is_up();
+    let starts = 1 + steps.windows(2).filter(is_start).count();
     let servers = (0..starts).map(|_| add()).collect();
     let clients = plan.clients.iter().map(|client| (client.id, add())).collect();
     (net, Hosts { servers, clients })
-}
-
-fn is_start(was: ServerState, is: ServerState) -> bool {
-    (was, is) == (ServerState::Down, ServerState::Up)
 }
 
 struct World<'a> {
@@ -114,24 +110,20 @@ impl<'a> World<'a> {
         Self { plan, stage, local, hosts, fabric, starts: 0, server: None }
     }
 
-    async fn run(mut self, steps: Vec<Step>) -> HostResult {
+    async fn run(mut self) -> HostResult {
         self.stage.begin();
         let quiet = Quiet::of(self.plan);
         self.start_server();
         self.start_clients(quiet);
-        let mut steps = steps.into_iter().peekable();
-        let mut marks = quiet.marks(self.plan).into_iter().peekable();
+        let mut script = Script::new(self.plan, quiet);
         let tick = Duration::from_millis(self.plan.network.tick_ms);
         let mut now = Duration::ZERO;
         loop {
-            while let Some(step) = steps.next_if(|step| Duration::from_millis(step.at_ms) <= now) {
+            while let Some(step) = script.next_step(now) {
                 self.apply(&step, now).await;
             }
-            while let Some((_, mark)) = marks.next_if(|(at, _)| *at <= now) {
-                self.stage.record_at(micros(now), Event::Quiet { mark });
-                if mark == Mark::Settled {
-                    return Ok(());
-                }
+            if script.is_over(now, self.stage) {
+                return Ok(());
             }
             self.local.run_until(sleep(tick)).await;
             now += tick;
@@ -170,34 +162,32 @@ impl<'a> World<'a> {
         let tell = |what: String| self.stage.record_at(micros(now), Event::Fault { what });
         for (&client, next) in &step.links {
             let before = self.fabric.links.insert(client, *next);
-            if before.is_some_and(|before| before != *next) {
-                tell(format!("link of client {client}: {next:?}"));
+            if let Some(news) = next.news(before.as_ref()) {
+                tell(told(client, &news));
             }
         }
         match step.server {
             ServerState::Up if self.server.is_none() => {
-                tell("the server starts again".to_owned());
+                tell(SERVER_STARTS.to_owned());
                 self.start_server();
             }
-            ServerState::Down if self.server.is_some() => {
-                tell("the server is killed".to_owned());
-                self.stop_server(step).await;
+            ServerState::Dark | ServerState::Down if self.server.is_some() => {
+                tell(SERVER_KILLED.to_owned());
+                self.stop_server().await;
             }
-            ServerState::Up | ServerState::Down => {}
+            ServerState::Dark | ServerState::Down | ServerState::Up => {}
+        }
+        if step.server == ServerState::Dark {
+            self.fabric.dark.insert(self.hosts.servers[self.starts - 1].1);
         }
         self.fabric.release(now);
     }
 
-    /// With all links cut its machine has no power: its kernel is gone for good.
-    async fn stop_server(&mut self, step: &Step) {
+    async fn stop_server(&mut self) {
         let Some(server) = self.server.take() else { return };
         server.abort();
         // Its end by an abort is what was wanted; a panic has been noted by the hook.
         let _ = self.local.run_until(server).await;
-        let is_dark = step.links.values().all(|link| link.passage == Passage::Cut(Direction::Both));
-        if is_dark {
-            self.fabric.dark.insert(self.hosts.servers[self.starts - 1].1);
-        }
     }
 }
 
