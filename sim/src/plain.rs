@@ -251,7 +251,8 @@ mod tests {
     #[test]
     fn applying_all_edits_comes_to_an_end() {
         for seed in 0..20 {
-            let mut plan = generate(seed, &Profile { clients: 4, operations: 6, faults: true });
+            let mut plan =
+                generate(seed, &Profile { clients: 4, operations: 6, ..Profile::default() });
             let mut steps = 0;
             while let Some(edit) = edits(&plan).pop() {
                 plan = edit;

@@ -22,11 +22,13 @@ pub struct Profile {
     pub operations: usize,
     /// Whether faults strike.
     pub faults: bool,
+    /// What carries the bytes; each seed draws it if this does not say.
+    pub substrate: Option<Substrate>,
 }
 
 impl Default for Profile {
     fn default() -> Self {
-        Self { clients: 5, operations: 20, faults: true }
+        Self { clients: 5, operations: 20, faults: true, substrate: None }
     }
 }
 
@@ -83,7 +85,8 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
     };
     shards(&mut dice, &mut server);
     transports(&mut dice, &mut clients);
-    if dice.chance(PACKETS_PERCENT) {
+    let is_drawn = dice.chance(PACKETS_PERCENT);
+    if profile.substrate.map_or(is_drawn, |wanted| wanted == Substrate::Packets) {
         network.substrate = Substrate::Packets;
         // What is lost is sent again, which takes a while.
         server.ping_timeout_ms += 2 * RESEND_MS;
@@ -422,7 +425,7 @@ mod tests {
     fn every_plan_of_every_profile_can_be_run() {
         for (clients, operations) in [(1, 1), (2, 0), (5, 20), (12, 100)] {
             for faults in [false, true] {
-                let profile = Profile { clients, operations, faults };
+                let profile = Profile { clients, operations, faults, substrate: None };
                 for seed in 0..100 {
                     let plan = generate(seed, &profile);
                     plan.check().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
