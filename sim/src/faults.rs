@@ -20,6 +20,8 @@ pub struct Step {
     pub server: ServerState,
     /// The link of every client to the server.
     pub links: BTreeMap<u32, LinkState>,
+    /// Whose connections are reset at this moment.
+    pub resets: BTreeSet<u32>,
 }
 
 /// Whether the server runs.
@@ -47,6 +49,39 @@ pub struct LinkState {
     pub latency: Latency,
     /// Whether they get through.
     pub passage: Passage,
+    /// What becomes of single packets.
+    pub weather: Weather,
+}
+
+/// What a link does to single packets, where there are any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weather {
+    /// What gets through in each direction, if that is little.
+    pub bytes_per_ms: Option<u32>,
+    /// How many of a hundred arrive twice.
+    pub duplicate_percent: u8,
+    /// How many of a hundred are lost.
+    pub loss_percent: u8,
+    /// How many of a hundred are overtaken.
+    pub reorder_percent: u8,
+}
+
+impl Weather {
+    fn text(&self) -> String {
+        if *self == Self::default() {
+            return "packets as usual".to_owned();
+        }
+        let rates = [
+            (self.loss_percent, "lost"),
+            (self.duplicate_percent, "twice"),
+            (self.reorder_percent, "overtaken"),
+        ];
+        let rates = rates.iter().filter(|(percent, _)| *percent > 0);
+        let mut told: Vec<String> =
+            rates.map(|(percent, what)| format!("{percent}% of packets {what}")).collect();
+        told.extend(self.bytes_per_ms.map(|bytes| format!("{bytes} bytes/ms")));
+        told.join(", ")
+    }
 }
 
 /// Whether messages get through a link.
@@ -83,6 +118,9 @@ impl LinkState {
         if before.map_or(Passage::Open, |before| before.passage) != self.passage {
             news.push(self.passage.text().to_owned());
         }
+        if before.map_or_else(Weather::default, |before| before.weather) != self.weather {
+            news.push(self.weather.text());
+        }
         (!news.is_empty()).then(|| news.join(", "))
     }
 }
@@ -103,7 +141,9 @@ pub fn timeline(plan: &Plan) -> Vec<Step> {
         .filter(|&at_ms| at_ms <= plan.duration_ms)
         .collect();
     let mut steps: Vec<Step> = boundaries.iter().map(|&at_ms| step(plan, at_ms)).collect();
-    steps.dedup_by(|next, previous| next.server == previous.server && next.links == previous.links);
+    steps.dedup_by(|next, previous| {
+        next.resets.is_empty() && next.server == previous.server && next.links == previous.links
+    });
     steps
 }
 
@@ -132,16 +172,35 @@ fn step(plan: &Plan, at_ms: u64) -> Step {
         (false, true) => ServerState::Down,
         (false, false) => ServerState::Up,
     };
-    Step { at_ms, server, links }
+    let begun = active.iter().filter(|fault| fault.from_ms == at_ms);
+    let resets = begun.filter(|fault| matches!(fault.kind, FaultKind::Reset { .. }));
+    let resets = resets.flat_map(|fault| fault.kind.clients().iter().copied()).collect();
+    Step { at_ms, server, links, resets }
 }
 
-/// A partition beats a stall; of several latencies the last one begun counts.
+/// A partition beats a stall; of several latencies the last one begun counts, of several
+/// rates and bandwidths the worst.
 fn link(client: u32, active: &[&Fault], usual: Latency) -> LinkState {
-    let mut state = LinkState { latency: usual, passage: Passage::Open };
+    let mut state =
+        LinkState { latency: usual, passage: Passage::Open, weather: Weather::default() };
+    let weather = &mut state.weather;
     let (mut to_client, mut to_server) = (false, false);
     for fault in active.iter().filter(|fault| fault.kind.clients().contains(&client)) {
         match &fault.kind {
-            FaultKind::Kill | FaultKind::PowerLoss => {}
+            FaultKind::Bandwidth { bytes_per_ms, .. } => {
+                let least = weather.bytes_per_ms.map_or(*bytes_per_ms, |it| it.min(*bytes_per_ms));
+                weather.bytes_per_ms = Some(least);
+            }
+            FaultKind::Duplicate { percent, .. } => {
+                weather.duplicate_percent = weather.duplicate_percent.max(*percent);
+            }
+            FaultKind::Kill | FaultKind::PowerLoss | FaultKind::Reset { .. } => {}
+            FaultKind::Loss { percent, .. } => {
+                weather.loss_percent = weather.loss_percent.max(*percent);
+            }
+            FaultKind::Reorder { percent, .. } => {
+                weather.reorder_percent = weather.reorder_percent.max(*percent);
+            }
             FaultKind::Partition { direction, .. } => {
                 to_client |= *direction != Direction::ToServer;
                 to_server |= *direction != Direction::ToClient;
@@ -231,6 +290,7 @@ mod tests {
             for state in last.links.values() {
                 assert_eq!(state.passage, Passage::Open);
                 assert_eq!(state.latency, plan.network.latency);
+                assert_eq!(state.weather, Weather::default());
             }
         }
     }

@@ -65,6 +65,7 @@ impl<'a> Recovery<'a> {
             | Event::Asked { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
+            | Event::Packets { .. }
             | Event::Foreign { .. }
             | Event::JoinSent { .. }
             | Event::LeaveSent { .. }

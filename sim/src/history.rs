@@ -27,6 +27,9 @@ pub struct MessageId {
     pub number: u64,
 }
 
+/// What [`Event::Fault`] says of a client's link when all that goes over it is reset.
+pub const CONNECTIONS_RESET: &str = "all connections are reset";
+
 /// What [`Event::Fault`] says when the server goes down, whatever the cause.
 pub const SERVER_KILLED: &str = "the server is killed";
 
@@ -85,6 +88,8 @@ pub enum Event {
     LeaveSent { socket: SocketId, room: String },
     /// Who watches a room is told who has come and gone.
     Notice { socket: SocketId, room: String, changes: Vec<Change> },
+    /// What has become of single packets, in all; the last entry where there are packets.
+    Packets { tally: Tally },
     /// The quiet phase reached a mark: faults are over, or every client must be back.
     Quiet { mark: Mark },
     /// CONNECT was answered, and the server takes the client for the socket that it was: that
@@ -153,6 +158,7 @@ impl Event {
             | Self::Ended { .. }
             | Self::Expelled { .. }
             | Self::Fault { .. }
+            | Self::Packets { .. }
             | Self::Foreign { .. }
             | Self::Quiet { .. }
             | Self::Recovered { .. }
@@ -192,6 +198,7 @@ impl Event {
             | Self::Upgraded { socket } => Some(*socket),
             Self::Expelled { .. }
             | Self::Fault { .. }
+            | Self::Packets { .. }
             | Self::Quiet { .. }
             | Self::Wish { .. }
             | Self::Witnessed { .. } => None,
@@ -211,6 +218,7 @@ impl Event {
             | Self::Ended { .. }
             | Self::Expelled { .. }
             | Self::Fault { .. }
+            | Self::Packets { .. }
             | Self::Foreign { .. }
             | Self::JoinAcked { .. }
             | Self::JoinSent { .. }
@@ -236,6 +244,25 @@ impl Event {
 /// Somebody (by the engine's id) has come into a room, or is no longer in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change(pub bool, pub String);
+
+/// What has become of single packets, beside what partitions swallow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Sent again, whether it had arrived or not.
+    pub again: u64,
+    /// Overtaken by later ones.
+    pub late: u64,
+    /// Lost.
+    pub lost: u64,
+    /// Made up by the network: there is room again in a socket.
+    pub probes: u64,
+    /// Had to wait for a narrow link.
+    pub queued: u64,
+    /// Made up by the network: a connection is reset.
+    pub resets: u64,
+    /// Arrived twice.
+    pub twice: u64,
+}
 
 /// Marks of the quiet phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -275,6 +275,7 @@ impl<'a> Names<'a> {
             },
             Event::Expelled { .. }
             | Event::Fault { .. }
+            | Event::Packets { .. }
             | Event::Notice { .. }
             | Event::Quiet { .. }
             | Event::Recovered { .. }

@@ -92,6 +92,7 @@ impl<'a> Audience<'a> {
             | Event::Delivered { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
+            | Event::Packets { .. }
             | Event::Foreign { .. }
             | Event::JoinAcked { .. }
             | Event::JoinSent { .. }

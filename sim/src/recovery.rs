@@ -118,6 +118,7 @@ impl<'a> Judge<'a> {
             | Event::Asked { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
+            | Event::Packets { .. }
             | Event::Foreign { .. }
             | Event::JoinAcked { .. }
             | Event::JoinSent { .. }

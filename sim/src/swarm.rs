@@ -5,6 +5,8 @@
 //! collide often; a small plan finds most ordering faults and runs in
 //! milliseconds. (Groce et al., "Swarm Testing", ISSTA 2012.)
 
+mod packets;
+
 use std::collections::BTreeSet;
 
 use crate::dice::Dice;
@@ -76,7 +78,7 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
         .iter()
         .map(|&id| client(&mut dice, id, profile.operations, duration_ms, rooms.len(), &taste))
         .collect();
-    let faults =
+    let mut faults =
         if profile.faults { faults(&mut dice, duration_ms, &ids, &server) } else { Vec::new() };
     let mut reconnect = Reconnect {
         connect_timeout_ms: dice.between(150, 500),
@@ -92,6 +94,12 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
         server.ping_timeout_ms += 2 * RESEND_MS;
         server.connect_timeout_ms += 2 * RESEND_MS;
         reconnect.connect_timeout_ms += 2 * RESEND_MS;
+    }
+    if network.substrate == Substrate::Packets {
+        packets::small_sockets(&mut dice, &mut network, &mut clients);
+        if profile.faults {
+            packets::add_faults(&mut dice, duration_ms, &ids, &mut faults);
+        }
     }
     if clients.iter().any(|client| client.transport != Transport::WebSocket) {
         // Every packet has more trips to make.
@@ -124,6 +132,7 @@ fn network(dice: &mut Dice) -> Network {
         shuffle_hosts: dice.chance(50),
         stream: stream(dice),
         substrate: Substrate::Turmoil,
+        socket_buffer_bytes: Network::SOCKET_BUFFER_BYTES,
     }
 }
 
@@ -385,13 +394,7 @@ fn faults(dice: &mut Dice, duration_ms: u64, ids: &[u32], server: &Server) -> Ve
 const KINDS: usize = 5;
 
 fn fault_kind(dice: &mut Dice, kind: usize, ids: &[u32]) -> FaultKind {
-    let clients = |dice: &mut Dice| {
-        if dice.chance(50) {
-            return vec![dice.pick(ids)];
-        }
-        let some: Vec<u32> = ids.iter().copied().filter(|_| dice.chance(50)).collect();
-        if some.is_empty() { ids.to_vec() } else { some }
-    };
+    let clients = |dice: &mut Dice| some_clients(dice, ids);
     match kind {
         0 => FaultKind::Kill,
         1 => FaultKind::PowerLoss,
@@ -406,6 +409,15 @@ fn fault_kind(dice: &mut Dice, kind: usize, ids: &[u32]) -> FaultKind {
         }
         _ => FaultKind::Stall { clients: clients(dice) },
     }
+}
+
+/// One of them, or some, or all.
+fn some_clients(dice: &mut Dice, ids: &[u32]) -> Vec<u32> {
+    if dice.chance(50) {
+        return vec![dice.pick(ids)];
+    }
+    let some: Vec<u32> = ids.iter().copied().filter(|_| dice.chance(50)).collect();
+    if some.is_empty() { ids.to_vec() } else { some }
 }
 
 #[cfg(test)]
@@ -447,7 +459,7 @@ mod tests {
         let faults = plans.iter().flat_map(|plan| &plan.faults);
         let kinds: BTreeSet<String> =
             faults.map(|fault| first_word(&format!("{:?}", fault.kind))).collect();
-        assert_eq!(kinds.len(), 5, "{kinds:?}");
+        assert_eq!(kinds.len(), 10, "{kinds:?}");
         assert!(plans.iter().any(|plan| plan.faults.is_empty()), "some seeds have no faults");
         for substrate in [Substrate::Packets, Substrate::Turmoil] {
             assert!(plans.iter().any(|plan| plan.network.substrate == substrate), "{substrate:?}");

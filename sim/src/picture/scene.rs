@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
                 self.scene.notes.push((row, text.to_owned()));
             }
             Event::Witnessed { order } => self.witness(row, order),
-            Event::Wish { .. } => {}
+            Event::Packets { .. } | Event::Wish { .. } => {}
             Event::Acked { .. }
             | Event::Answered { .. }
             | Event::Asked { .. }
