@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::history::History;
-use crate::plan::Plan;
+use crate::plan::{Plan, Substrate};
+use crate::swarm::Profile;
 
 /// A fleet of fewer runs than this may miss a rare situation by chance.
 pub const RUNS_MIN: u64 = 1_000;
@@ -35,6 +36,7 @@ pub enum Situation {
     JoinAndMessageInOneStep,
     JoinUnackedAtCrash,
     KillWithUnacked,
+    LostPacketSentAgain,
     MessageInFlightAtDisconnect,
     MessageInFlightDuringLeave,
     PowerLossWithUnacked,
@@ -45,6 +47,8 @@ pub enum Situation {
     RefusedCall,
     RejoinAfterReconnect,
     ReplayAmidTraffic,
+    ResetUnderTraffic,
+    RestartedAgain,
     RoomOfOne,
     ServerGivesUpAClient,
     SessionTakenOver,
@@ -55,7 +59,7 @@ pub enum Situation {
 
 impl Situation {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::BacklogSizedMessage,
         Self::BinaryDelivered,
         Self::ClientsSwap,
@@ -63,6 +67,7 @@ impl Situation {
         Self::JoinAndMessageInOneStep,
         Self::JoinUnackedAtCrash,
         Self::KillWithUnacked,
+        Self::LostPacketSentAgain,
         Self::MessageInFlightAtDisconnect,
         Self::MessageInFlightDuringLeave,
         Self::PowerLossWithUnacked,
@@ -73,6 +78,8 @@ impl Situation {
         Self::RefusedCall,
         Self::RejoinAfterReconnect,
         Self::ReplayAmidTraffic,
+        Self::ResetUnderTraffic,
+        Self::RestartedAgain,
         Self::RoomOfOne,
         Self::ServerGivesUpAClient,
         Self::SessionTakenOver,
@@ -91,6 +98,7 @@ impl Situation {
             Self::JoinAndMessageInOneStep => "a join and a message to its room in one step",
             Self::JoinUnackedAtCrash => "the server goes down with a join unanswered",
             Self::KillWithUnacked => "the server is killed with a message on its way to it",
+            Self::LostPacketSentAgain => "a packet is lost, and packets are sent again",
             Self::MessageInFlightAtDisconnect => {
                 "a connection ends with a message on its way to it"
             }
@@ -107,6 +115,8 @@ impl Situation {
             Self::ReplayAmidTraffic => {
                 "a message to who has not yet heard all that it missed while it was away"
             }
+            Self::ResetUnderTraffic => "connections are reset with messages on their way",
+            Self::RestartedAgain => "the server starts for the third time or more",
             Self::RoomOfOne => "a message to a room with no member but its sender",
             Self::ServerGivesUpAClient => {
                 "the server ends a connection that its client holds alive"
@@ -125,8 +135,11 @@ impl Situation {
         match self {
             Self::JoinUnackedAtCrash
             | Self::KillWithUnacked
+            | Self::LostPacketSentAgain
             | Self::PowerLossWithUnacked
             | Self::ReconnectUnderFaults
+            | Self::ResetUnderTraffic
+            | Self::RestartedAgain
             | Self::ServerGivesUpAClient => true,
             Self::BacklogSizedMessage
             | Self::BinaryDelivered
@@ -147,6 +160,13 @@ impl Situation {
             | Self::SwitchBetweenSpeakers
             | Self::UpgradeUnderTraffic => false,
         }
+    }
+}
+
+impl Situation {
+    /// Whether it takes packets to get there.
+    fn needs_packets(self) -> bool {
+        matches!(self, Self::LostPacketSentAgain | Self::ResetUnderTraffic)
     }
 }
 
@@ -195,9 +215,13 @@ impl Coverage {
         self.0.iter().map(|(situation, reached)| (*situation, *reached))
     }
 
-    /// What was never reached, of what can be: `faults` says whether there were any.
-    pub fn missed(&self, faults: bool) -> Vec<Situation> {
+    /// What was never reached, of what can be with this profile.
+    pub fn missed(&self, profile: &Profile) -> Vec<Situation> {
+        let has_packets = profile.substrate != Some(Substrate::Turmoil);
+        let can_be = |it: &Situation| {
+            (profile.faults || !it.needs_faults()) && (has_packets || !it.needs_packets())
+        };
         let missed = self.rows().filter(|(_, reached)| reached.runs == 0);
-        missed.map(|(it, _)| it).filter(|it| faults || !it.needs_faults()).collect()
+        missed.map(|(it, _)| it).filter(can_be).collect()
     }
 }

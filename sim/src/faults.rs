@@ -22,6 +22,8 @@ pub struct Step {
     pub links: BTreeMap<u32, LinkState>,
     /// Whose processes do not run.
     pub frozen: Frozen,
+    /// Whose connections are reset at this moment.
+    pub resets: BTreeSet<u32>,
 }
 
 /// Whose processes do not run.
@@ -36,10 +38,19 @@ pub struct Frozen {
 /// Whether the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerState {
-    /// It was killed, or its machine has no power.
+    /// Its machine has no power: its kernel is gone too, and all links are cut.
+    Dark,
+    /// It was killed; its kernel lives.
     Down,
     /// It runs.
     Up,
+}
+
+impl ServerState {
+    /// Whether it runs.
+    pub fn is_up(self) -> bool {
+        self == Self::Up
+    }
 }
 
 /// What a link does with messages.
@@ -49,6 +60,39 @@ pub struct LinkState {
     pub latency: Latency,
     /// Whether they get through.
     pub passage: Passage,
+    /// What becomes of single packets.
+    pub weather: Weather,
+}
+
+/// What a link does to single packets, where there are any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weather {
+    /// What gets through in each direction, if that is little.
+    pub bytes_per_ms: Option<u32>,
+    /// How many of a hundred arrive twice.
+    pub duplicate_percent: u8,
+    /// How many of a hundred are lost.
+    pub loss_percent: u8,
+    /// How many of a hundred are overtaken.
+    pub reorder_percent: u8,
+}
+
+impl Weather {
+    fn text(&self) -> String {
+        if *self == Self::default() {
+            return "packets as usual".to_owned();
+        }
+        let rates = [
+            (self.loss_percent, "lost"),
+            (self.duplicate_percent, "twice"),
+            (self.reorder_percent, "overtaken"),
+        ];
+        let rates = rates.iter().filter(|(percent, _)| *percent > 0);
+        let mut told: Vec<String> =
+            rates.map(|(percent, what)| format!("{percent}% of packets {what}")).collect();
+        told.extend(self.bytes_per_ms.map(|bytes| format!("{bytes} bytes/ms")));
+        told.join(", ")
+    }
 }
 
 /// Whether messages get through a link.
@@ -60,6 +104,41 @@ pub enum Passage {
     Held,
     /// They get through.
     Open,
+}
+
+impl Passage {
+    /// What people call it.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Cut(Direction::Both) => "cut",
+            Self::Cut(Direction::ToClient) => "cut towards the client",
+            Self::Cut(Direction::ToServer) => "cut towards the server",
+            Self::Held => "held",
+            Self::Open => "open",
+        }
+    }
+}
+
+impl LinkState {
+    /// What is new in it, in words, if anything is. At first all links are open.
+    pub fn news(&self, before: Option<&Self>) -> Option<String> {
+        let mut news = Vec::new();
+        if before.is_some_and(|before| before.latency != self.latency) {
+            news.push(format!("{} to {} ms", self.latency.min_ms, self.latency.max_ms));
+        }
+        if before.map_or(Passage::Open, |before| before.passage) != self.passage {
+            news.push(self.passage.text().to_owned());
+        }
+        if before.map_or_else(Weather::default, |before| before.weather) != self.weather {
+            news.push(self.weather.text());
+        }
+        (!news.is_empty()).then(|| news.join(", "))
+    }
+}
+
+/// What a history says of a link's news.
+pub fn told(client: u32, news: &str) -> String {
+    format!("link of client {client}: {news}")
 }
 
 /// The steps of a plan in the order of time; the first at 0, the last, in which all is
@@ -74,7 +153,7 @@ pub fn timeline(plan: &Plan) -> Vec<Step> {
         .collect();
     let mut steps: Vec<Step> = boundaries.iter().map(|&at_ms| step(plan, at_ms)).collect();
     let all = |step: &Step| (step.server, step.links.clone(), step.frozen.clone());
-    steps.dedup_by(|next, previous| all(next) == all(previous));
+    steps.dedup_by(|next, previous| next.resets.is_empty() && all(next) == all(previous));
     steps
 }
 
@@ -98,8 +177,15 @@ fn step(plan: &Plan, at_ms: u64) -> Step {
             (client.id, state)
         })
         .collect();
-    let server = if is_dark || is_killed { ServerState::Down } else { ServerState::Up };
-    Step { at_ms, server, links, frozen: frozen(&active) }
+    let server = match (is_dark, is_killed) {
+        (true, _) => ServerState::Dark,
+        (false, true) => ServerState::Down,
+        (false, false) => ServerState::Up,
+    };
+    let begun = active.iter().filter(|fault| fault.from_ms == at_ms);
+    let resets = begun.filter(|fault| matches!(fault.kind, FaultKind::Reset { .. }));
+    let resets = resets.flat_map(|fault| fault.kind.clients().iter().copied()).collect();
+    Step { at_ms, server, links, frozen: frozen(&active), resets }
 }
 
 fn frozen(active: &[&Fault]) -> Frozen {
@@ -113,16 +199,33 @@ fn frozen(active: &[&Fault]) -> Frozen {
     frozen
 }
 
-/// A partition beats a stall; of several latencies the last one begun counts.
+/// A partition beats a stall; of several latencies the last one begun counts, of several
+/// rates and bandwidths the worst.
 fn link(client: u32, active: &[&Fault], usual: Latency) -> LinkState {
-    let mut state = LinkState { latency: usual, passage: Passage::Open };
+    let mut state =
+        LinkState { latency: usual, passage: Passage::Open, weather: Weather::default() };
+    let weather = &mut state.weather;
     let (mut to_client, mut to_server) = (false, false);
     for fault in active.iter().filter(|fault| fault.kind.clients().contains(&client)) {
         match &fault.kind {
+            FaultKind::Bandwidth { bytes_per_ms, .. } => {
+                let least = weather.bytes_per_ms.map_or(*bytes_per_ms, |it| it.min(*bytes_per_ms));
+                weather.bytes_per_ms = Some(least);
+            }
+            FaultKind::Duplicate { percent, .. } => {
+                weather.duplicate_percent = weather.duplicate_percent.max(*percent);
+            }
             FaultKind::Freeze { .. }
             | FaultKind::FreezeServer
             | FaultKind::Kill
-            | FaultKind::PowerLoss => {}
+            | FaultKind::PowerLoss
+            | FaultKind::Reset { .. } => {}
+            FaultKind::Loss { percent, .. } => {
+                weather.loss_percent = weather.loss_percent.max(*percent);
+            }
+            FaultKind::Reorder { percent, .. } => {
+                weather.reorder_percent = weather.reorder_percent.max(*percent);
+            }
             FaultKind::Partition { direction, .. } => {
                 to_client |= *direction != Direction::ToServer;
                 to_server |= *direction != Direction::ToClient;
@@ -194,7 +297,7 @@ mod tests {
             [
                 (0, ServerState::Up),
                 (100, ServerState::Down),
-                (200, ServerState::Down),
+                (200, ServerState::Dark),
                 (400, ServerState::Up)
             ]
         );
@@ -212,6 +315,7 @@ mod tests {
             for state in last.links.values() {
                 assert_eq!(state.passage, Passage::Open);
                 assert_eq!(state.latency, plan.network.latency);
+                assert_eq!(state.weather, Weather::default());
             }
         }
     }

@@ -66,6 +66,7 @@ impl<'a> Recovery<'a> {
             | Event::Census { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
+            | Event::Packets { .. }
             | Event::Foreign { .. }
             | Event::GivenUp { .. }
             | Event::JoinSent { .. }

@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Connection, Event, History, KILLED, Order, SocketId, server_name};
+use crate::history::{Connection, Event, History, Order, SERVER_KILLED, SocketId, server_name};
 use crate::judge::Failure;
 use crate::plan::{Fault, FaultKind, Plan, Substrate};
 use crate::promise::SILENT_PEER_CLOSED;
@@ -86,7 +86,7 @@ impl<'a> Watch<'a> {
                 self.gone.remove(socket);
                 self.begin(at_us, *socket, *client);
             }
-            Event::Fault { what } if what == KILLED => {
+            Event::Fault { what } if what == SERVER_KILLED => {
                 self.end_all(at_us);
                 self.known.clear();
                 self.start += 1;
@@ -302,7 +302,7 @@ mod tests {
         let late = sentences(&plan, &[(0, connected()), (200, pong()), end()]);
         assert!(late[0].contains("client 0 has been silent for 8800 ms"), "{late:?}");
         assert_eq!(sentences(&plan, &[(0, connected()), (8_950, pong()), end()]), [""; 0]);
-        let killed = (300, Event::Fault { what: KILLED.to_owned() });
+        let killed = (300, Event::Fault { what: SERVER_KILLED.to_owned() });
         let events = [(0, connected()), (200, pong()), killed.clone(), end()];
         assert_eq!(sentences(&plan, &events), [""; 0]);
         assert_eq!(sentences(&plan, &[killed, (350, connected()), end()]), [""; 0]);

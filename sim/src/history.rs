@@ -18,12 +18,6 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct SocketId(pub u32);
 
-/// What a fault is called that ends the server.
-pub const KILLED: &str = "the server is killed";
-
-/// What its next start is called.
-pub const STARTED: &str = "the server starts again";
-
 /// How the server calls itself at its `start`-th start, the first being 1.
 pub fn server_name(start: u64) -> String {
     format!("start-{start}")
@@ -37,6 +31,15 @@ pub struct MessageId {
     /// Unique for the client, and growing.
     pub number: u64,
 }
+
+/// What [`Event::Fault`] says of a client's link when all that goes over it is reset.
+pub const CONNECTIONS_RESET: &str = "all connections are reset";
+
+/// What [`Event::Fault`] says when the server goes down, whatever the cause.
+pub const SERVER_KILLED: &str = "the server is killed";
+
+/// What [`Event::Fault`] says when the server is there again.
+pub const SERVER_STARTS: &str = "the server starts again";
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +97,8 @@ pub enum Event {
     LeaveSent { socket: SocketId, room: String },
     /// Who watches a room is told who has come and gone.
     Notice { socket: SocketId, room: String, changes: Vec<Change> },
+    /// What has become of single packets, in all; the last entry where there are packets.
+    Packets { tally: Tally },
     /// A client has answered the server's ping.
     Ponged { socket: SocketId },
     /// The quiet phase reached a mark: faults are over, or every client must be back.
@@ -165,6 +170,7 @@ impl Event {
             | Self::Ended { .. }
             | Self::Expelled { .. }
             | Self::Fault { .. }
+            | Self::Packets { .. }
             | Self::Foreign { .. }
             | Self::GivenUp { .. }
             | Self::Ponged { .. }
@@ -209,6 +215,7 @@ impl Event {
             | Self::Expelled { .. }
             | Self::Fault { .. }
             | Self::GivenUp { .. }
+            | Self::Packets { .. }
             | Self::Quiet { .. }
             | Self::Wish { .. }
             | Self::Witnessed { .. } => None,
@@ -229,6 +236,7 @@ impl Event {
             | Self::Ended { .. }
             | Self::Expelled { .. }
             | Self::Fault { .. }
+            | Self::Packets { .. }
             | Self::Foreign { .. }
             | Self::GivenUp { .. }
             | Self::JoinAcked { .. }
@@ -256,6 +264,25 @@ impl Event {
 /// Somebody (by the engine's id) has come into a room, or is no longer in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change(pub bool, pub String);
+
+/// What has become of single packets, beside what partitions swallow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Sent again, whether it had arrived or not.
+    pub again: u64,
+    /// Overtaken by later ones.
+    pub late: u64,
+    /// Lost.
+    pub lost: u64,
+    /// Made up by the network: there is room again in a socket.
+    pub probes: u64,
+    /// Had to wait for a narrow link.
+    pub queued: u64,
+    /// Made up by the network: a connection is reset.
+    pub resets: u64,
+    /// Arrived twice.
+    pub twice: u64,
+}
 
 /// Marks of the quiet phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -283,6 +283,7 @@ impl<'a> Names<'a> {
             | Event::Expelled { .. }
             | Event::Fault { .. }
             | Event::GivenUp { .. }
+            | Event::Packets { .. }
             | Event::Notice { .. }
             | Event::Ponged { .. }
             | Event::Quiet { .. }

@@ -39,6 +39,9 @@ pub const SERVER: &str = "server";
 
 const PORT: u16 = 3000;
 
+/// Where the server listens: on every interface of its host.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
+
 /// The simulated network of the turmoil crate.
 #[derive(Clone, Copy, Debug)]
 pub struct Turmoil;
@@ -48,8 +51,7 @@ impl SimNet for Turmoil {
     type Dialer = SimDialer;
 
     async fn bind(shape: StreamShape) -> io::Result<SimListener> {
-        let every_interface = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
-        Ok(SimListener { listener: TcpListener::bind(every_interface).await?, shape })
+        Ok(SimListener { listener: TcpListener::bind(LISTEN).await?, shape })
     }
 
     fn dialer(shape: StreamShape) -> SimDialer {

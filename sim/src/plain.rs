@@ -6,7 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::plan::{Act, Direction, FaultKind, Latency, Plan, StreamShape, Substrate, Transport};
+use crate::plan::{
+    Act, Direction, FaultKind, Latency, Network, Plan, StreamShape, Substrate, Transport,
+};
 
 /// A moment without events is never made shorter than this, so that what was
 /// apart by several ticks stays apart.
@@ -89,7 +91,11 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
     edit(&|plan| plan.network.latency.max_ms = plan.network.latency.min_ms);
     edit(&|plan| plan.network.stream = StreamShape::WIDE);
     edit(&|plan| plan.network.stream.read_bytes_max = StreamShape::WIDE.read_bytes_max);
-    edit(&|plan| plan.network.substrate = Substrate::Turmoil);
+    edit(&|plan| plan.network.socket_buffer_bytes = Network::SOCKET_BUFFER_BYTES);
+    edit(&|plan| {
+        plan.network.substrate = Substrate::Turmoil;
+        plan.faults.retain(|fault| !fault.kind.needs_packets());
+    });
     edit(&|plan| plan.network.shuffle_hosts = false);
     edit(&|plan| plan.network.tick_ms = 1);
     edit(&|plan| plan.network.seed = 0);
@@ -134,10 +140,15 @@ fn fault(plan: &Plan, index: usize, edits: &mut Vec<Plan>) {
             let latency = Latency { min_ms: latency.max_ms, max_ms: latency.max_ms };
             edit(FaultKind::Slow { clients: clients.clone(), latency });
         }
-        FaultKind::Freeze { .. }
+        FaultKind::Bandwidth { .. }
+        | FaultKind::Duplicate { .. }
+        | FaultKind::Freeze { .. }
         | FaultKind::FreezeServer
         | FaultKind::Kill
+        | FaultKind::Loss { .. }
         | FaultKind::Partition { .. }
+        | FaultKind::Reorder { .. }
+        | FaultKind::Reset { .. }
         | FaultKind::Slow { .. }
         | FaultKind::Stall { .. } => {}
     }
@@ -254,7 +265,8 @@ mod tests {
     #[test]
     fn applying_all_edits_comes_to_an_end() {
         for seed in 0..20 {
-            let mut plan = generate(seed, &Profile { clients: 4, operations: 6, faults: true });
+            let mut plan =
+                generate(seed, &Profile { clients: 4, operations: 6, ..Profile::default() });
             let mut steps = 0;
             while let Some(edit) = edits(&plan).pop() {
                 plan = edit;

@@ -10,9 +10,11 @@
 //! way in and out, and a decoded plan has been checked.
 
 mod bounds;
+mod fault;
 mod json;
 
-pub(crate) use bounds::{CLOSE_MS, RESEND_MS};
+pub(crate) use bounds::{CLOSE_MS, LATE_MS_MAX, PROBE_MS, QUEUE_MS_MAX, RESEND_MS};
+pub use fault::{Direction, Fault, FaultKind};
 
 use std::collections::BTreeSet;
 
@@ -26,6 +28,9 @@ pub const CLIENTS_MAX: usize = 512;
 
 /// Longest activity of a plan: one simulated hour.
 pub const DURATION_MAX_MS: u64 = 3_600_000;
+
+/// A socket holds at least one packet.
+const SOCKET_BUFFER_BYTES_MIN: u32 = 1_500;
 
 /// Everything that will happen in one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +73,19 @@ pub struct Network {
     /// What carries the bytes.
     #[serde(default)]
     pub substrate: Substrate,
+    /// What a socket of a kernel holds, in each direction; only for packets.
+    #[serde(default = "usual_socket_buffer")]
+    pub socket_buffer_bytes: u32,
+}
+
+impl Network {
+    /// What a socket holds that is never in the way.
+    pub const SOCKET_BUFFER_BYTES: u32 = 65_536;
+}
+
+/// Plans of the time before this could be chosen have this.
+fn usual_socket_buffer() -> u32 {
+    Network::SOCKET_BUFFER_BYTES
 }
 
 /// What carries the bytes of a simulated network.
@@ -291,91 +309,6 @@ impl Act {
     }
 }
 
-/// Something that goes wrong for a while: from `from_ms`, no longer at `until_ms`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// When it begins.
-    pub from_ms: u64,
-    /// When it is over.
-    pub until_ms: u64,
-    /// What goes wrong.
-    pub kind: FaultKind,
-}
-
-/// What can go wrong. `clients` says whose links to the server are concerned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum FaultKind {
-    /// The processes of clients do not run; what arrives waits for them.
-    Freeze {
-        /// The clients concerned.
-        clients: Vec<u32>,
-    },
-    /// The server's process does not run; what arrives waits for it.
-    FreezeServer,
-    /// The server's process is killed and starts again at the end. Its kernel
-    /// closes its sockets, so clients hear of it.
-    Kill,
-    /// What is sent in one direction, or in both, is lost; so is what is under way.
-    Partition {
-        /// The clients cut off.
-        clients: Vec<u32>,
-        /// Which way nothing gets through.
-        direction: Direction,
-    },
-    /// The server's machine loses power and starts again at the end; nobody is told.
-    PowerLoss,
-    /// Other latencies than the network's.
-    Slow {
-        /// The clients concerned.
-        clients: Vec<u32>,
-        /// The latency meanwhile.
-        latency: Latency,
-    },
-    /// Links keep everything to themselves and hand it over at the end.
-    Stall {
-        /// The clients concerned.
-        clients: Vec<u32>,
-    },
-}
-
-impl FaultKind {
-    /// Which clients, or their links, are concerned; of a fault of the server, nobody's in particular.
-    pub fn clients(&self) -> &[u32] {
-        match self {
-            Self::FreezeServer | Self::Kill | Self::PowerLoss => &[],
-            Self::Freeze { clients }
-            | Self::Partition { clients, .. }
-            | Self::Slow { clients, .. }
-            | Self::Stall { clients } => clients,
-        }
-    }
-
-    /// The clients to edit, if the fault concerns some.
-    pub fn clients_mut(&mut self) -> Option<&mut Vec<u32>> {
-        match self {
-            Self::FreezeServer | Self::Kill | Self::PowerLoss => None,
-            Self::Freeze { clients }
-            | Self::Partition { clients, .. }
-            | Self::Slow { clients, .. }
-            | Self::Stall { clients } => Some(clients),
-        }
-    }
-}
-
-/// Which way a partition cuts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// Both ways.
-    Both,
-    /// Only what the server sends is lost.
-    ToClient,
-    /// Only what the clients send is lost.
-    ToServer,
-}
-
 /// Why a text is not a plan that can be run.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -440,6 +373,11 @@ impl Plan {
         if [read_bytes_max, buffer_bytes, bytes_per_ms].contains(&0) {
             return refuse("a stream that carries nothing".to_owned());
         }
+        if self.network.socket_buffer_bytes < SOCKET_BUFFER_BYTES_MIN {
+            return refuse(format!(
+                "a socket that holds less than {SOCKET_BUFFER_BYTES_MIN} bytes"
+            ));
+        }
         if self.server.ping_interval_ms == 0 || self.server.ping_timeout_ms == 0 {
             return refuse("a heartbeat of 0 ms".to_owned());
         }
@@ -459,9 +397,10 @@ impl Plan {
             if fault.from_ms >= fault.until_ms || fault.until_ms > self.duration_ms {
                 return refuse(format!("a fault from {} to {} ms", fault.from_ms, fault.until_ms));
             }
-            if let FaultKind::Slow { latency, .. } = &fault.kind {
-                check_latency(*latency)?;
+            if fault.kind.needs_packets() && self.network.substrate != Substrate::Packets {
+                return refuse("a fault of packets on a substrate without any".to_owned());
             }
+            fault.kind.check()?;
         }
         check_latency(self.network.latency)
     }
@@ -534,7 +473,18 @@ mod tests {
     #[test]
     fn contradictions_are_refused() {
         type Edit = fn(&mut Plan);
-        let edits: [(&str, Edit); 10] = [
+        let edits: [(&str, Edit); 13] = [
+            ("without any", |plan| {
+                plan.network.substrate = Substrate::Turmoil;
+                let kind = FaultKind::Reset { clients: vec![0] };
+                plan.faults = vec![Fault { from_ms: 0, until_ms: 1, kind }];
+            }),
+            ("more than all", |plan| {
+                plan.network.substrate = Substrate::Packets;
+                let kind = FaultKind::Loss { clients: vec![0], percent: 101 };
+                plan.faults = vec![Fault { from_ms: 0, until_ms: 1, kind }];
+            }),
+            ("a socket", |plan| plan.network.socket_buffer_bytes = SOCKET_BUFFER_BYTES_MIN - 1),
             ("same id", |plan| plan.clients[1].id = plan.clients[0].id),
             ("tick 0", |plan| plan.network.tick_ms = 0),
             ("heartbeat", |plan| plan.server.ping_timeout_ms = 0),

@@ -93,6 +93,7 @@ impl<'a> Audience<'a> {
             | Event::Delivered { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
+            | Event::Packets { .. }
             | Event::Foreign { .. }
             | Event::GivenUp { .. }
             | Event::JoinAcked { .. }

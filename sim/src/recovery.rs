@@ -119,6 +119,7 @@ impl<'a> Judge<'a> {
             | Event::Census { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
+            | Event::Packets { .. }
             | Event::Foreign { .. }
             | Event::GivenUp { .. }
             | Event::JoinAcked { .. }

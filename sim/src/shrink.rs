@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn big_plan_with(mut wanted: impl FnMut(&Plan) -> bool) -> Plan {
-        let profile = Profile { clients: 8, operations: 40, faults: true };
+        let profile = Profile { clients: 8, operations: 40, ..Profile::default() };
         let mut is_big =
             |plan: &Plan| plan.clients.len() >= 6 && plan.faults.len() >= 6 && wanted(plan);
         (0..500).map(|seed| generate(seed, &profile)).find(&mut is_big).expect("some plan is big")

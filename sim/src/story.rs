@@ -173,6 +173,7 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         }
         Event::Recovered { socket, .. } => format!("{} is recovered, as who it was", who(socket)),
         Event::Ponged { socket } => format!("{} answers a ping", who(socket)),
+        Event::Packets { tally } => format!("--- of all packets: {tally:?}").to_lowercase(),
         Event::Quiet { mark } => format!("--- quiet phase: {mark:?}").to_lowercase(),
         Event::Refused { socket, call, error } => {
             format!("{} is refused its {}: {error}", who(socket), asked(call))

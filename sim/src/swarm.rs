@@ -5,6 +5,8 @@
 //! collide often; a small plan finds most ordering faults and runs in
 //! milliseconds. (Groce et al., "Swarm Testing", ISSTA 2012.)
 
+mod packets;
+
 use std::collections::BTreeSet;
 
 use crate::dice::Dice;
@@ -22,11 +24,13 @@ pub struct Profile {
     pub operations: usize,
     /// Whether faults strike.
     pub faults: bool,
+    /// What carries the bytes; each seed draws it if this does not say.
+    pub substrate: Option<Substrate>,
 }
 
 impl Default for Profile {
     fn default() -> Self {
-        Self { clients: 5, operations: 20, faults: true }
+        Self { clients: 5, operations: 20, faults: true, substrate: None }
     }
 }
 
@@ -74,7 +78,7 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
         .iter()
         .map(|&id| client(&mut dice, id, profile.operations, duration_ms, rooms.len(), &taste))
         .collect();
-    let faults =
+    let mut faults =
         if profile.faults { faults(&mut dice, duration_ms, &ids, &server) } else { Vec::new() };
     let mut reconnect = Reconnect {
         connect_timeout_ms: dice.between(150, 500),
@@ -83,12 +87,19 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
     };
     shards(&mut dice, &mut server);
     transports(&mut dice, &mut clients);
-    if dice.chance(PACKETS_PERCENT) {
+    let is_drawn = dice.chance(PACKETS_PERCENT);
+    if profile.substrate.map_or(is_drawn, |wanted| wanted == Substrate::Packets) {
         network.substrate = Substrate::Packets;
         // What is lost is sent again, which takes a while.
         server.ping_timeout_ms += 2 * RESEND_MS;
         server.connect_timeout_ms += 2 * RESEND_MS;
         reconnect.connect_timeout_ms += 2 * RESEND_MS;
+    }
+    if network.substrate == Substrate::Packets {
+        packets::small_sockets(&mut dice, &mut network, &mut clients);
+        if profile.faults {
+            packets::add_faults(&mut dice, duration_ms, &ids, &mut faults);
+        }
     }
     if clients.iter().any(|client| client.transport != Transport::WebSocket) {
         // Every packet has more trips to make.
@@ -121,6 +132,7 @@ fn network(dice: &mut Dice) -> Network {
         shuffle_hosts: dice.chance(50),
         stream: stream(dice),
         substrate: Substrate::Turmoil,
+        socket_buffer_bytes: Network::SOCKET_BUFFER_BYTES,
     }
 }
 
@@ -390,13 +402,7 @@ const KILLING: usize = 2;
 const OF_SERVER: usize = 3;
 
 fn fault_kind(dice: &mut Dice, kind: usize, ids: &[u32]) -> FaultKind {
-    let clients = |dice: &mut Dice| {
-        if dice.chance(50) {
-            return vec![dice.pick(ids)];
-        }
-        let some: Vec<u32> = ids.iter().copied().filter(|_| dice.chance(50)).collect();
-        if some.is_empty() { ids.to_vec() } else { some }
-    };
+    let clients = |dice: &mut Dice| some_clients(dice, ids);
     match kind {
         0 => FaultKind::Kill,
         1 => FaultKind::PowerLoss,
@@ -413,6 +419,15 @@ fn fault_kind(dice: &mut Dice, kind: usize, ids: &[u32]) -> FaultKind {
         5 => FaultKind::Freeze { clients: clients(dice) },
         _ => FaultKind::Stall { clients: clients(dice) },
     }
+}
+
+/// One of them, or some, or all.
+fn some_clients(dice: &mut Dice, ids: &[u32]) -> Vec<u32> {
+    if dice.chance(50) {
+        return vec![dice.pick(ids)];
+    }
+    let some: Vec<u32> = ids.iter().copied().filter(|_| dice.chance(50)).collect();
+    if some.is_empty() { ids.to_vec() } else { some }
 }
 
 #[cfg(test)]
@@ -432,7 +447,7 @@ mod tests {
     fn every_plan_of_every_profile_can_be_run() {
         for (clients, operations) in [(1, 1), (2, 0), (5, 20), (12, 100)] {
             for faults in [false, true] {
-                let profile = Profile { clients, operations, faults };
+                let profile = Profile { clients, operations, faults, substrate: None };
                 for seed in 0..100 {
                     let plan = generate(seed, &profile);
                     plan.check().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
@@ -454,7 +469,7 @@ mod tests {
         let faults = plans.iter().flat_map(|plan| &plan.faults);
         let kinds: BTreeSet<String> =
             faults.map(|fault| first_word(&format!("{:?}", fault.kind))).collect();
-        assert_eq!(kinds.len(), 7, "{kinds:?}");
+        assert_eq!(kinds.len(), 12, "{kinds:?}");
         assert!(plans.iter().any(|plan| plan.faults.is_empty()), "some seeds have no faults");
         for substrate in [Substrate::Packets, Substrate::Turmoil] {
             assert!(plans.iter().any(|plan| plan.network.substrate == substrate), "{substrate:?}");

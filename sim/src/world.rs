@@ -14,14 +14,15 @@ mod packets;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use crate::actor::Actor;
-use crate::faults::{LinkState, Passage, ServerState, Step, timeline};
+use crate::faults::{LinkState, Passage, ServerState, Step, timeline, told};
 use crate::freeze::{Switch, freezable};
-use crate::history::{Event, History, KILLED, Mark, STARTED};
+use crate::history::{Event, History, Mark, SERVER_KILLED, SERVER_STARTS};
 use crate::net::{HostResult, SERVER, Turmoil};
 use crate::panics;
 use crate::plan::{Direction, Plan, Substrate};
@@ -115,26 +116,48 @@ impl Quiet {
     }
 }
 
+/// What is still to come in a world: changes of the network, then marks.
+struct Script {
+    steps: Peekable<std::vec::IntoIter<Step>>,
+    marks: Peekable<std::array::IntoIter<(Duration, Mark), 4>>,
+}
+
+impl Script {
+    fn new(plan: &Plan, quiet: Quiet) -> Self {
+        let steps = timeline(plan).into_iter().peekable();
+        Self { steps, marks: quiet.marks(plan).into_iter().peekable() }
+    }
+
+    /// The next step, if it is time for it.
+    fn next_step(&mut self, now: Duration) -> Option<Step> {
+        self.steps.next_if(|step| Duration::from_millis(step.at_ms) <= now)
+    }
+
+    /// Writes down the marks that have been reached; says whether all have been.
+    fn is_over(&mut self, now: Duration, stage: &Stage) -> bool {
+        while let Some((_, mark)) = self.marks.next_if(|(at, _)| *at <= now) {
+            stage.record_at(micros(now), Event::Quiet { mark });
+        }
+        self.marks.peek().is_none()
+    }
+}
+
 fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
     let quiet = Quiet::of(plan);
     let switches = Switches::of(plan);
     let mut sim = build(plan, stage, quiet, &switches);
-    let mut steps = timeline(plan).into_iter().peekable();
-    let mut marks = quiet.marks(plan).into_iter().peekable();
+    let mut script = Script::new(plan, quiet);
     let mut links = Links::default();
     loop {
         let now = sim.elapsed();
-        while let Some(step) = steps.next_if(|step| Duration::from_millis(step.at_ms) <= now) {
+        while let Some(step) = script.next_step(now) {
             links.apply(&step, &mut sim, stage);
             switches.apply(&step, |what| {
                 stage.record_at(micros(sim.elapsed()), Event::Fault { what });
             });
         }
-        while let Some((_, mark)) = marks.next_if(|(at, _)| *at <= now) {
-            stage.record_at(micros(now), Event::Quiet { mark });
-            if mark == Mark::Gone {
-                return Ok(());
-            }
+        if script.is_over(now, stage) {
+            return Ok(());
         }
         sim.step()?;
     }
@@ -222,68 +245,46 @@ impl Links {
         let previous = self.current.replace(step.clone());
         let was = previous.as_ref().map_or(ServerState::Up, |step| step.server);
         let tell = |what: String| stage.record_at(at_us, Event::Fault { what });
-        if (was, step.server) == (ServerState::Down, ServerState::Up) {
+        if !was.is_up() && step.server.is_up() {
             sim.bounce(SERVER);
-            tell(STARTED.to_owned());
+            tell(SERVER_STARTS.to_owned());
         }
         for (&client, next) in &step.links {
             let before = previous.as_ref().map(|step| step.links[&client]);
-            if let Some(what) = change_link(client, before, next, sim) {
-                tell(format!("link of client {client}: {what}"));
+            change_link(client, before, next, sim);
+            if let Some(news) = next.news(before.as_ref()) {
+                tell(told(client, &news));
             }
         }
-        if (was, step.server) == (ServerState::Up, ServerState::Down) {
+        if was.is_up() && !step.server.is_up() {
             sim.crash(SERVER);
-            tell(KILLED.to_owned());
+            tell(SERVER_KILLED.to_owned());
         }
     }
 }
 
-/// Moves one link to another state; says what has changed, if anything has.
-fn change_link(
-    client: u32,
-    before: Option<LinkState>,
-    next: &LinkState,
-    sim: &turmoil::Sim<'_>,
-) -> Option<String> {
+/// Moves one link to another state.
+fn change_link(client: u32, before: Option<LinkState>, next: &LinkState, sim: &turmoil::Sim<'_>) {
     let host = name(client);
-    let mut changes = Vec::new();
     if before.is_some_and(|before| before.latency != next.latency) {
         let (min, max) = (next.latency.min_ms, next.latency.max_ms);
         sim.set_link_latency(SERVER, host.as_str(), Duration::from_millis(min));
         sim.set_link_max_message_latency(SERVER, host.as_str(), Duration::from_millis(max));
-        changes.push(format!("{min} to {max} ms"));
     }
     let was = before.map_or(Passage::Open, |before| before.passage);
-    if was != next.passage {
-        match was {
-            Passage::Open => {}
-            Passage::Cut(_) => sim.repair(SERVER, host.as_str()),
-            Passage::Held => sim.release(SERVER, host.as_str()),
-        }
-        changes.push(enter_passage(&host, next.passage, sim).to_owned());
+    if was == next.passage {
+        return;
     }
-    (!changes.is_empty()).then(|| changes.join(", "))
-}
-
-fn enter_passage(host: &str, next: Passage, sim: &turmoil::Sim<'_>) -> &'static str {
-    match next {
-        Passage::Open => "open",
-        Passage::Cut(Direction::Both) => {
-            sim.partition(SERVER, host);
-            "cut"
-        }
-        Passage::Cut(Direction::ToClient) => {
-            sim.partition_oneway(SERVER, host);
-            "cut towards the client"
-        }
-        Passage::Cut(Direction::ToServer) => {
-            sim.partition_oneway(host, SERVER);
-            "cut towards the server"
-        }
-        Passage::Held => {
-            sim.hold(SERVER, host);
-            "held"
-        }
+    match was {
+        Passage::Open => {}
+        Passage::Cut(_) => sim.repair(SERVER, host.as_str()),
+        Passage::Held => sim.release(SERVER, host.as_str()),
+    }
+    match next.passage {
+        Passage::Open => {}
+        Passage::Cut(Direction::Both) => sim.partition(SERVER, host),
+        Passage::Cut(Direction::ToClient) => sim.partition_oneway(SERVER, host),
+        Passage::Cut(Direction::ToServer) => sim.partition_oneway(host, SERVER),
+        Passage::Held => sim.hold(SERVER, host),
     }
 }

@@ -36,6 +36,6 @@ fn fleet(profile: &Profile) -> Counts {
         }
         total.add(&run.judgement.counts);
     }
-    assert_eq!(reached.missed(profile.faults), [], "never reached with {profile:?}");
+    assert_eq!(reached.missed(profile), [], "never reached with {profile:?}");
     total
 }

@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
+use sim::plan::Substrate;
 use sim::swarm::Profile;
 
 /// Runs parlor, with real Socket.IO clients, in a simulated network under faults.
@@ -48,6 +49,27 @@ pub(crate) struct ProfileArgs {
     /// Whether the network and the server fail.
     #[arg(long, value_enum, default_value_t = Faults::Swarm)]
     pub(crate) profile: Faults,
+
+    /// What carries the bytes; each seed draws it if this does not say.
+    #[arg(long, value_enum)]
+    pub(crate) substrate: Option<Carrier>,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// TCP in packets, which can be lost one by one and are sent again.
+    Packets,
+    /// Streams of whole writes.
+    Turmoil,
+}
+
+impl From<Carrier> for Substrate {
+    fn from(carrier: Carrier) -> Self {
+        match carrier {
+            Carrier::Packets => Self::Packets,
+            Carrier::Turmoil => Self::Turmoil,
+        }
+    }
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +86,7 @@ impl From<&ProfileArgs> for Profile {
             clients: args.clients.into(),
             operations: args.ops.into(),
             faults: args.profile == Faults::Swarm,
+            substrate: args.substrate.map(Substrate::from),
         }
     }
 }
@@ -76,7 +99,12 @@ impl ProfileArgs {
             Faults::Swarm => "swarm",
         };
         let clients = format!("--clients={}", self.clients);
-        vec![clients, format!("--ops={}", self.ops), format!("--profile={profile}")]
+        let substrate = self.substrate.map(|carrier| match carrier {
+            Carrier::Packets => "--substrate=packets".to_owned(),
+            Carrier::Turmoil => "--substrate=turmoil".to_owned(),
+        });
+        let own = [clients, format!("--ops={}", self.ops), format!("--profile={profile}")];
+        own.into_iter().chain(substrate).collect()
     }
 }
 
@@ -184,6 +212,9 @@ pub(crate) struct MutantsArgs {
     /// How many processes run them.
     #[arg(long, default_value_t = NonZeroU64::MIN)]
     pub(crate) jobs: NonZeroU64,
+
+    #[command(flatten)]
+    pub(crate) profile: ProfileArgs,
 }
 
 /// Many seeds.

@@ -18,7 +18,7 @@ use sim::judge::Counts;
 use sim::run::run as run_plan;
 use sim::swarm::{Profile, generate};
 
-use super::args::{Faults, FleetArgs, SeedsArgs};
+use super::args::{FleetArgs, SeedsArgs};
 use super::failing::{self, Report};
 use super::worker::{SeedResult, Share, Worker};
 use super::{CommandError, Outcome, coverage};
@@ -79,7 +79,7 @@ pub(super) fn gather_all(args: &SeedsArgs) -> Result<Summary, CommandError> {
     summary.runs_per_second = args.seeds as f64 / summary.seconds;
     progress.finish_and_clear();
     if summary.seeds >= RUNS_MIN {
-        summary.never_reached = summary.coverage.missed(args.profile.profile == Faults::Swarm);
+        summary.never_reached = summary.coverage.missed(&Profile::from(&args.profile));
     }
     Ok(summary)
 }

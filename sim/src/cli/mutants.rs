@@ -141,6 +141,7 @@ fn try_seeds(
     let mut fleet = Command::new(program);
     fleet.args(["fleet", "--json", "--tell", "0"]);
     fleet.arg(format!("--seeds={}", args.seeds)).arg(format!("--jobs={}", args.jobs));
+    fleet.args(args.profile.to_arguments());
     let text = output_of_any_end(&mut fleet, "sim fleet")?;
     let Fleet { failing } = serde_json::from_str(&text)
         .map_err(|error| failed("sim fleet", &format!("{error} in {text}")))?;
@@ -150,18 +151,24 @@ fn try_seeds(
     others.retain(|name| *name != mutant.killer);
     let first = failing.iter().find(|(_, broken)| broken.contains(&mutant.killer));
     let killed = match first {
-        Some((&seed, _)) => Some((seed, shrink(program, mutant, folder, seed)?)),
+        Some((&seed, _)) => Some((seed, shrink(program, mutant, folder, seed, args)?)),
         None => None,
     };
     Ok(Fate { failing: failing.len(), killed, others })
 }
 
 /// Makes the seed's plan small, as far as the killer still notices.
-fn shrink(program: &Path, mutant: &Mutant, folder: &Path, seed: u64) -> Result<Plan, CommandError> {
+fn shrink(
+    program: &Path,
+    mutant: &Mutant,
+    folder: &Path,
+    seed: u64,
+    args: &MutantsArgs,
+) -> Result<Plan, CommandError> {
     let (whole, small) = (folder.join("whole.json"), folder.join(format!("{}.json", mutant.name)));
     let mut plan = Command::new(program);
     plan.arg("run").arg(format!("--seed={seed}")).arg("--shrink-runs=0").arg("--plan").arg(&whole);
-    plan.arg("--out").arg(folder);
+    plan.arg("--out").arg(folder).args(args.profile.to_arguments());
     output_of_any_end(&mut plan, "sim run")?;
     let mut shrink = Command::new(program);
     shrink.arg("shrink").arg(&whole).arg("--output").arg(&small);

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Call, Entry, Event, History, KILLED, MessageId, Order, SocketId};
+use crate::history::{
+    CONNECTIONS_RESET, Call, Entry, Event, History, MessageId, Order, SERVER_KILLED, SERVER_STARTS,
+    SocketId,
+};
 use crate::plan::{FaultKind, Plan};
 
 use super::{Situation, Times};
@@ -34,6 +37,7 @@ struct Sent {
 struct Reader<'a> {
     plan: &'a Plan,
     times: Times,
+    has_restarted: bool,
     sids: BTreeMap<&'a str, SocketId>,
     /// The living sockets and their clients.
     living: BTreeMap<SocketId, u32>,
@@ -57,6 +61,7 @@ impl<'a> Reader<'a> {
         Self {
             plan,
             times: Times::new(),
+            has_restarted: false,
             sids: history.connections().map(|it| (it.sid, it.socket)).collect(),
             living: BTreeMap::new(),
             known_rooms: BTreeSet::new(),
@@ -86,7 +91,7 @@ impl<'a> Reader<'a> {
                 self.deliver(*socket, room, *message);
             }
             Event::Ended { socket, .. } => self.end(*socket),
-            Event::Fault { what } if what == KILLED => self.crash(*at_us),
+            Event::Fault { what } => self.fault(*at_us, what),
             Event::JoinAcked { socket, room } => self.join_acked(*socket, room),
             Event::JoinSent { socket, room } => {
                 self.joins.insert((*socket, room));
@@ -96,6 +101,10 @@ impl<'a> Reader<'a> {
             }
             Event::LeaveSent { socket, room } => {
                 self.leaves.insert((*socket, room));
+            }
+            Event::Packets { tally } => {
+                let sent_again = tally.lost > 0 && tally.again > 0;
+                self.count(Situation::LostPacketSentAgain, sent_again);
             }
             Event::Refused { socket, call, .. } => self.refuse(*socket, call),
             Event::Sent { message, room, attachments, bytes } => {
@@ -117,7 +126,6 @@ impl<'a> Reader<'a> {
             | Event::Asked { .. }
             | Event::Census { .. }
             | Event::Expelled { .. }
-            | Event::Fault { .. }
             | Event::Foreign { .. }
             | Event::GivenUp { .. }
             | Event::Notice { .. }
@@ -170,6 +178,18 @@ impl<'a> Reader<'a> {
         self.joins.retain(|(owner, _)| *owner != socket);
         self.leaves.retain(|(owner, _)| *owner != socket);
         self.switches.remove(&socket);
+    }
+
+    fn fault(&mut self, at_us: u64, what: &str) {
+        if what == SERVER_KILLED {
+            self.crash(at_us);
+        } else if what == SERVER_STARTS {
+            self.count(Situation::RestartedAgain, self.has_restarted);
+            self.has_restarted = true;
+        } else if what.ends_with(CONNECTIONS_RESET) {
+            let in_flight = self.in_flight.values().any(|messages| !messages.is_empty());
+            self.count(Situation::ResetUnderTraffic, in_flight);
+        }
     }
 
     fn crash(&mut self, at_us: u64) {

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil_net::HostId;
 use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
 
-use super::{PORT, SimNet};
+use super::{LISTEN, PORT, SimNet};
 use crate::plan::StreamShape;
 use crate::shaped::ShapedStream;
 
@@ -49,8 +49,7 @@ impl SimNet for Packets {
     type Dialer = PacketDialer;
 
     async fn bind(shape: StreamShape) -> io::Result<PacketListener> {
-        let every_interface = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
-        let listener = TcpListener::bind(every_interface).await?;
+        let listener = TcpListener::bind(LISTEN).await?;
         Ok(PacketListener { listener: Owned { host: current(), inner: listener }, shape })
     }
 

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::history::{Call, Change, Event, History, KILLED, MessageId, Order, STARTED, SocketId};
+use crate::history::{
+    Call, Change, Event, History, MessageId, Order, SERVER_KILLED, SERVER_STARTS, SocketId,
+};
 use crate::plan::Plan;
 
 use super::bands::Bands;
@@ -195,7 +197,10 @@ impl<'a> Reader<'a> {
             Event::Ponged { socket } => {
                 self.mark(row, *socket, Sign::Answered, "answers a ping".to_owned());
             }
-            Event::Census { .. } | Event::GivenUp { .. } | Event::Wish { .. } => {}
+            Event::Census { .. }
+            | Event::GivenUp { .. }
+            | Event::Packets { .. }
+            | Event::Wish { .. } => {}
             Event::Acked { .. }
             | Event::Answered { .. }
             | Event::Asked { .. }
@@ -234,8 +239,8 @@ impl<'a> Reader<'a> {
 
     fn fault(&mut self, row: usize, what: &str) {
         match what {
-            KILLED => self.scene.downs.push((row, None)),
-            STARTED => {
+            SERVER_KILLED => self.scene.downs.push((row, None)),
+            SERVER_STARTS => {
                 if let Some((_, until)) = self.scene.downs.last_mut() {
                     *until = Some(row);
                 }

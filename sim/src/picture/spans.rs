@@ -62,6 +62,17 @@ fn describe(kind: &FaultKind) -> (Shade, String) {
     match kind {
         FaultKind::Freeze { .. } => (Shade::Held, "its process does not run".to_owned()),
         FaultKind::FreezeServer => (Shade::Held, "the server's process does not run".to_owned()),
+        FaultKind::Bandwidth { bytes_per_ms, .. } => {
+            (Shade::Slow, format!("narrow: {bytes_per_ms} bytes/ms"))
+        }
+        FaultKind::Duplicate { percent, .. } => {
+            (Shade::Slow, format!("{percent}% of packets twice"))
+        }
+        FaultKind::Loss { percent, .. } => (Shade::HalfCut, format!("{percent}% of packets lost")),
+        FaultKind::Reorder { percent, .. } => {
+            (Shade::Slow, format!("{percent}% of packets overtaken"))
+        }
+        FaultKind::Reset { .. } => (Shade::Cut, "connections reset".to_owned()),
         FaultKind::Kill => (Shade::Down, "server killed".to_owned()),
         FaultKind::Partition { direction, .. } => match direction {
             Direction::Both => (Shade::Cut, "cut".to_owned()),

@@ -1,12 +1,21 @@
 //! How long things may take in a plan's world, by what the plan says of it.
 
-use super::{Act, Plan, Substrate, Transport};
+use super::{Act, Network, Plan, Substrate, Transport};
 
 /// After how long without an acknowledgement a packet is sent again.
 pub(crate) const RESEND_MS: u64 = 200;
 
 /// How long a connection that the server closes may take to hear of it.
 pub(crate) const CLOSE_MS: u64 = 200;
+
+/// How long a packet waits at most for a link of little bandwidth; with more to wait for it is lost.
+pub(crate) const QUEUE_MS_MAX: u64 = 100;
+
+/// How much later than usual an overtaken packet, or the second of two, arrives at most.
+pub(crate) const LATE_MS_MAX: u64 = 30;
+
+/// After how long a sender that waits for room is told again that there is some.
+pub(crate) const PROBE_MS: u64 = 50;
 
 impl Plan {
     /// The longest a message can take on a healthy link, one way.
@@ -47,10 +56,10 @@ impl Plan {
     }
 
     /// What TCP takes at most until it sends again what was lost just before the links
-    /// healed, once in each direction.
+    /// healed, once in each direction, behind what still queued or was overtaken then.
     fn resend_ms(&self) -> u64 {
         match self.network.substrate {
-            Substrate::Packets => 2 * RESEND_MS,
+            Substrate::Packets => 2 * RESEND_MS + QUEUE_MS_MAX + LATE_MS_MAX,
             Substrate::Turmoil => 0,
         }
     }
@@ -65,7 +74,20 @@ impl Plan {
         if transports.all(|transport| transport == Transport::WebSocket) {
             return 0;
         }
-        REQUESTS * (2 * self.latency_max_ms() + HEAD_BYTES / self.network.stream.least_bytes())
+        REQUESTS * (2 * self.latency_max_ms() + HEAD_BYTES / self.least_bytes())
+    }
+
+    /// What goes through a stream in one millisecond at least: what its ends take, and what
+    /// a small socket lets pass in the time of a round trip and of hearing of room again.
+    fn least_bytes(&self) -> u64 {
+        let taken = self.network.stream.least_bytes();
+        let socket_bytes = self.network.socket_buffer_bytes;
+        let is_small = socket_bytes < Network::SOCKET_BUFFER_BYTES;
+        if self.network.substrate != Substrate::Packets || !is_small {
+            return taken;
+        }
+        let passes = u64::from(socket_bytes) / (4 * self.latency_max_ms() + PROBE_MS);
+        taken.min(passes).max(1)
     }
 
     /// How long one stream takes for every message of the plan, with its envelope.
@@ -89,6 +111,6 @@ impl Plan {
                 | Act::Switch { .. } => ENVELOPE_BYTES,
             })
             .sum();
-        bytes / self.network.stream.least_bytes()
+        bytes / self.least_bytes()
     }
 }

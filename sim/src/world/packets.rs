@@ -1,10 +1,14 @@
-//! Drives a plan on turmoil-net: every packet goes through one [`Fabric`], which
-//! delays, holds or drops it as the plan's timeline says.
+//! Drives a plan on turmoil-net: every packet goes through one [`Fabric`], to which the plan's
+//! timeline says what becomes of it.
 //!
 //! A started server has a new address, as if another machine had taken over: what is
 //! sent to a killed one is still answered by its kernel, unless its power is gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod fabric;
+mod flows;
+mod weather;
+
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,17 +16,17 @@ use std::time::Duration;
 use tokio::runtime::{Builder, RngSeed, UnhandledPanic};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::sleep;
-use turmoil_net::{EnterGuard, HostId, KernelConfig, Net, Packet, TcpFlags, TcpSegment, Transport};
+use turmoil_net::{EnterGuard, HostId, KernelConfig, Net};
 
-use super::{Quiet, Switches};
+use self::fabric::Fabric;
+use super::{Quiet, Script, Switches};
 use crate::actor::Actor;
-use crate::dice::Dice;
-use crate::faults::{LinkState, Passage, ServerState, Step, timeline};
+use crate::faults::{ServerState, Step, timeline, told};
 use crate::freeze::freezable;
-use crate::history::{Event, KILLED, Mark, STARTED};
+use crate::history::{CONNECTIONS_RESET, Event, SERVER_KILLED, SERVER_STARTS};
 use crate::net::HostResult;
 use crate::net::packets::{Packets, move_server, scoped};
-use crate::plan::{Direction, Plan, RESEND_MS};
+use crate::plan::{Plan, RESEND_MS};
 use crate::play::run_client;
 use crate::server::run_server;
 use crate::stage::{Stage, micros};
@@ -45,7 +49,7 @@ pub(super) fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
         .build()?;
     let mut local = LocalSet::new();
     local.unhandled_panic(UnhandledPanic::ShutdownRuntime);
-    runtime.block_on(World::new(plan, stage, &guard, &local, hosts).run(steps))
+    runtime.block_on(World::new(plan, stage, &guard, &local, hosts).run())
 }
 
 /// The hosts of a world: of every start of the server, and of every client.
@@ -58,7 +62,10 @@ fn hosts(plan: &Plan, steps: &[Step]) -> (Net, Hosts) {
     let tick_ms = u32::try_from(plan.network.tick_ms).unwrap_or(u32::MAX);
     // Kernels count the passes of the world, not time.
     let passes = (u32::try_from(RESEND_MS).expect("a constant") / tick_ms).max(2);
+    let socket_bytes = plan.network.socket_buffer_bytes as usize;
     let config = KernelConfig::default()
+        .send_buf_cap(socket_bytes)
+        .recv_buf_cap(socket_bytes)
         .default_backlog(BACKLOG)
         .retx_threshold(passes)
         .retx_max(RESENDS_MAX);
@@ -70,15 +77,11 @@ fn hosts(plan: &Plan, steps: &[Step]) -> (Net, Hosts) {
         let address = IpAddr::V4(Ipv4Addr::new(10, 0, high, low));
         (net.add_host(address), address)
     };
-    let starts =
-        1 + steps.windows(2).filter(|pair| is_start(pair[0].server, pair[1].server)).count();
+    let is_start = |pair: &&[Step]| !pair[0].server.is_up() && pair[1].server.is_up();
+    let starts = 1 + steps.windows(2).filter(is_start).count();
     let servers = (0..starts).map(|_| add()).collect();
     let clients = plan.clients.iter().map(|client| (client.id, add())).collect();
     (net, Hosts { servers, clients })
-}
-
-fn is_start(was: ServerState, is: ServerState) -> bool {
-    (was, is) == (ServerState::Down, ServerState::Up)
 }
 
 struct World<'a> {
@@ -102,39 +105,25 @@ impl<'a> World<'a> {
         hosts: Hosts,
     ) -> Self {
         let addresses = hosts.clients.iter().map(|(&id, &(_, address))| (address, id)).collect();
-        let fabric = Fabric {
-            guard,
-            dice: Dice::new(plan.network.seed),
-            clients: addresses,
-            links: BTreeMap::new(),
-            dark: BTreeSet::new(),
-            under_way: BTreeMap::new(),
-            held: Vec::new(),
-            latest: BTreeMap::new(),
-            acks: BTreeMap::new(),
-            sent: 0,
-        };
+        let fabric = Fabric::new(guard, &plan.network, addresses);
         let (quiet, switches) = (Quiet::of(plan), Switches::of(plan));
         Self { plan, stage, local, hosts, fabric, quiet, switches, starts: 0, server: None }
     }
 
-    async fn run(mut self, steps: Vec<Step>) -> HostResult {
+    async fn run(mut self) -> HostResult {
         self.stage.begin();
         self.start_server();
         self.start_clients();
-        let mut steps = steps.into_iter().peekable();
-        let mut marks = self.quiet.marks(self.plan).into_iter().peekable();
+        let mut script = Script::new(self.plan, self.quiet);
         let tick = Duration::from_millis(self.plan.network.tick_ms);
         let mut now = Duration::ZERO;
         loop {
-            while let Some(step) = steps.next_if(|step| Duration::from_millis(step.at_ms) <= now) {
+            while let Some(step) = script.next_step(now) {
                 self.apply(&step, now).await;
             }
-            while let Some((_, mark)) = marks.next_if(|(at, _)| *at <= now) {
-                self.stage.record_at(micros(now), Event::Quiet { mark });
-                if mark == Mark::Gone {
-                    return Ok(());
-                }
+            if script.is_over(now, self.stage) {
+                self.stage.record_at(micros(now), Event::Packets { tally: self.fabric.tally });
+                return Ok(());
             }
             self.local.run_until(sleep(tick)).await;
             now += tick;
@@ -177,156 +166,36 @@ impl<'a> World<'a> {
         let tell = |what: String| self.stage.record_at(micros(now), Event::Fault { what });
         for (&client, next) in &step.links {
             let before = self.fabric.links.insert(client, *next);
-            if before.is_some_and(|before| before != *next) {
-                tell(format!("link of client {client}: {next:?}"));
+            if let Some(news) = next.news(before.as_ref()) {
+                tell(told(client, &news));
             }
         }
         match step.server {
             ServerState::Up if self.server.is_none() => {
-                tell(STARTED.to_owned());
+                tell(SERVER_STARTS.to_owned());
                 self.start_server();
             }
-            ServerState::Down if self.server.is_some() => {
-                tell(KILLED.to_owned());
-                self.stop_server(step).await;
+            ServerState::Dark | ServerState::Down if self.server.is_some() => {
+                tell(SERVER_KILLED.to_owned());
+                self.stop_server().await;
             }
-            ServerState::Up | ServerState::Down => {}
+            ServerState::Dark | ServerState::Down | ServerState::Up => {}
+        }
+        if step.server == ServerState::Dark {
+            self.fabric.dark.insert(self.hosts.servers[self.starts - 1].1);
+        }
+        for &client in &step.resets {
+            tell(told(client, CONNECTIONS_RESET));
+            self.fabric.reset(client);
         }
         self.fabric.release(now);
         self.switches.apply(step, tell);
     }
 
-    /// With all links cut its machine has no power: its kernel is gone for good.
-    async fn stop_server(&mut self, step: &Step) {
+    async fn stop_server(&mut self) {
         let Some(server) = self.server.take() else { return };
         server.abort();
         // Its end by an abort is what was wanted; a panic has been noted by the hook.
         let _ = self.local.run_until(server).await;
-        let is_dark = step.links.values().all(|link| link.passage == Passage::Cut(Direction::Both));
-        if is_dark {
-            self.fabric.dark.insert(self.hosts.servers[self.starts - 1].1);
-        }
-    }
-}
-
-/// Both ends of one direction of a connection.
-type Flow = (IpAddr, u16, IpAddr, u16);
-
-/// All packets that are under way.
-struct Fabric<'a> {
-    guard: &'a EnterGuard,
-    dice: Dice,
-    clients: BTreeMap<IpAddr, u32>,
-    links: BTreeMap<u32, LinkState>,
-    /// Machines without power.
-    dark: BTreeSet<IpAddr>,
-    under_way: BTreeMap<(Duration, u64), Packet>,
-    held: Vec<Packet>,
-    /// When the last packet of each direction of a link arrives: none overtakes it.
-    latest: BTreeMap<(IpAddr, IpAddr), Duration>,
-    /// The last that each end of a connection has acknowledged.
-    acks: BTreeMap<Flow, Packet>,
-    sent: u64,
-}
-
-impl Fabric<'_> {
-    fn pass(&mut self, now: Duration) {
-        while let Some(entry) = self.under_way.first_entry() {
-            if entry.key().0 > now {
-                break;
-            }
-            let packet = entry.remove();
-            self.arrive(packet, now);
-        }
-        let mut packets = Vec::new();
-        self.guard.egress_all(&mut packets);
-        for packet in packets {
-            self.note_ack(&packet);
-            self.send(packet, now);
-        }
-    }
-
-    fn link(&self, packet: &Packet) -> Option<(LinkState, bool)> {
-        let to_client = self.clients.get(&packet.dst);
-        let client = to_client.or_else(|| self.clients.get(&packet.src))?;
-        Some((*self.links.get(client)?, to_client.is_some()))
-    }
-
-    fn is_lost(&self, packet: &Packet) -> bool {
-        if self.dark.contains(&packet.src) || self.dark.contains(&packet.dst) {
-            return true;
-        }
-        let Some((link, to_client)) = self.link(packet) else { return true };
-        match link.passage {
-            Passage::Cut(Direction::Both) => true,
-            Passage::Cut(Direction::ToClient) => to_client,
-            Passage::Cut(Direction::ToServer) => !to_client,
-            Passage::Held | Passage::Open => false,
-        }
-    }
-
-    fn send(&mut self, packet: Packet, now: Duration) {
-        if self.is_lost(&packet) {
-            return;
-        }
-        let Some((link, _)) = self.link(&packet) else { return };
-        let (min, max) = (link.latency.min_ms * 1000, link.latency.max_ms * 1000);
-        let delay = Duration::from_micros(self.dice.between(min, max));
-        let latest = self.latest.entry((packet.src, packet.dst)).or_default();
-        *latest = (*latest).max(now + delay);
-        self.sent += 1;
-        self.under_way.insert((*latest, self.sent), packet);
-    }
-
-    /// What is under way when a link is cut is lost too.
-    fn arrive(&mut self, packet: Packet, now: Duration) {
-        if self.is_lost(&packet) {
-            return;
-        }
-        if self.link(&packet).is_some_and(|(link, _)| link.passage == Passage::Held) {
-            self.held.push(packet);
-            return;
-        }
-        let again = self.ack_of_old(&packet);
-        self.guard.deliver(packet);
-        if let Some(ack) = again {
-            self.send(ack, now);
-        }
-    }
-
-    /// Hands over what links that are held no longer have kept.
-    fn release(&mut self, now: Duration) {
-        for packet in std::mem::take(&mut self.held) {
-            self.arrive(packet, now);
-        }
-    }
-
-    fn note_ack(&mut self, packet: &Packet) {
-        let Transport::Tcp(segment) = &packet.payload else { return };
-        let flow = (packet.src, segment.src_port, packet.dst, segment.dst_port);
-        if segment.flags.rst {
-            self.acks.remove(&flow);
-        } else if segment.flags.ack && !segment.flags.syn {
-            let flags = TcpFlags { ack: true, ..TcpFlags::default() };
-            let own = u32::from(segment.flags.fin);
-            let end = segment.payload.len() as u32 + own;
-            let seq = segment.seq.wrapping_add(end);
-            let bare = TcpSegment { seq, flags, payload: bytes::Bytes::new(), ..segment.clone() };
-            self.acks.insert(flow, Packet { payload: Transport::Tcp(bare), ..packet.clone() });
-        }
-    }
-
-    /// Every TCP acknowledges again what it gets again (RFC 9293, section 3.10.7.4);
-    /// turmoil-net's does not, so that a lost acknowledgement would stop a sender.
-    fn ack_of_old(&self, packet: &Packet) -> Option<Packet> {
-        let Transport::Tcp(segment) = &packet.payload else { return None };
-        let own = u32::from(segment.flags.fin) + u32::from(segment.flags.syn);
-        let length = segment.payload.len() as u32 + own;
-        let ack = self.acks.get(&(packet.dst, segment.dst_port, packet.src, segment.src_port))?;
-        let Transport::Tcp(last) = &ack.payload else { return None };
-        let ahead = segment.seq.wrapping_add(length).wrapping_sub(last.ack);
-        // At most half of all numbers ahead is new, by TCP's arithmetic.
-        let is_old = ahead == 0 || ahead > u32::MAX / 2;
-        (length > 0 && is_old).then(|| ack.clone())
     }
 }
