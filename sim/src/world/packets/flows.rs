@@ -238,6 +238,68 @@ mod tests {
         assert!(!flows.note(&mut packet(SERVER, CLIENT, 0, 501, 0)), "a bare acknowledgement");
     }
 
+    /// Sends what the kernels have to say; with `probes`, what the flows say too.
+    fn pass(guard: &turmoil_net::EnterGuard, flows: &mut Flows, probes: bool, now: Duration) {
+        let mut packets = Vec::new();
+        guard.egress_all(&mut packets);
+        for packet in &mut packets {
+            flows.note(packet);
+        }
+        if probes {
+            packets.extend(flows.probe(now));
+        }
+        for packet in packets {
+            flows.hear(&packet);
+            guard.deliver(packet);
+        }
+    }
+
+    /// How many of 8,000 bytes a reader gets that is slow at first and never reads much.
+    fn read_slowly(probes: bool) -> usize {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
+        let config = turmoil_net::KernelConfig::default().recv_buf_cap(2_048).retx_threshold(50);
+        let mut net = turmoil_net::Net::with_config(config);
+        let (client, server) =
+            (net.add_host(IpAddr::from(CLIENT)), net.add_host(IpAddr::from(SERVER)));
+        let guard = net.enter();
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_time().start_paused(true).build().unwrap();
+        let mut flows = Flows::new(2_048);
+        runtime.block_on(async {
+            guard.set_current(server);
+            let listener = TcpListener::bind((IpAddr::from(SERVER), 80)).await.unwrap();
+            guard.set_current(client);
+            let mut dialling = Box::pin(TcpStream::connect((IpAddr::from(SERVER), 80)));
+            let mut stream = loop {
+                let now = tokio::time::Duration::ZERO;
+                if let Ok(stream) = tokio::time::timeout(now, &mut dialling).await {
+                    break stream.unwrap();
+                }
+                (0..3).for_each(|_| pass(&guard, &mut flows, probes, now));
+            };
+            stream.write_all(&[7; 8_000]).await.unwrap();
+            (0..5).for_each(|_| pass(&guard, &mut flows, probes, Duration::ZERO));
+            guard.set_current(server);
+            let (mut reader, _) = listener.accept().await.unwrap();
+            let (mut got, mut bytes) = (0, [0; 500]);
+            for ms in 1..500 {
+                guard.set_current(server);
+                let now = Duration::from_millis(ms);
+                let read = tokio::time::timeout(Duration::ZERO, reader.read(&mut bytes)).await;
+                got += read.map_or(0, Result::unwrap);
+                pass(&guard, &mut flows, probes, now);
+            }
+            got
+        })
+    }
+
+    #[test]
+    fn who_waits_for_room_hears_of_it_and_would_wait_for_ever_else() {
+        assert_eq!(read_slowly(true), 8_000);
+        assert_eq!(read_slowly(false), 2_048);
+    }
+
     #[test]
     fn a_reset_tells_both_ends_once() {
         let mut flows = flows();
