@@ -155,9 +155,7 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         Event::Expelled { client, reason } => {
             format!("client {client} blames the server: {reason}")
         }
-        Event::Census { held } => {
-            format!("--- all have gone; the server holds {}", cleanup::list(held))
-        }
+        Event::Census { held } => format!("--- all have gone; left is {}", cleanup::list(held)),
         Event::Fault { what } => format!("--- {what}"),
         Event::Foreign { socket, what } => {
             format!("{} hears what nobody sent: {what}", who(socket))
