@@ -68,6 +68,9 @@ impl<'a> Recovery<'a> {
             | Event::Foreign { .. }
             | Event::JoinSent { .. }
             | Event::LeaveSent { .. }
+            | Event::Heard { .. }
+            | Event::Replied { .. }
+            | Event::Said { .. }
             | Event::Quiet { mark: Mark::Healed }
             | Event::Refused { .. }
             | Event::Sent { .. }

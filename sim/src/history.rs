@@ -11,6 +11,7 @@
 //! had under way must not be blamed on its new one.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One connection of one client, numbered over the whole run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -68,6 +69,8 @@ pub enum Event {
     Fault { what: String },
     /// Something arrived that this run did not send.
     Foreign { socket: SocketId, what: String },
+    /// An event of an application arrived.
+    Heard { socket: SocketId, name: String, args: Vec<Value> },
     /// A join was acknowledged.
     JoinAcked { socket: SocketId, room: String },
     /// A join was sent.
@@ -82,6 +85,10 @@ pub enum Event {
     Quiet { mark: Mark },
     /// The server refused a call.
     Refused { socket: SocketId, call: Call, error: String },
+    /// What was said to an application was answered.
+    Replied { socket: SocketId, number: u64, args: Vec<Value> },
+    /// Something was said to an application. Said again, it keeps its number.
+    Said { socket: SocketId, number: u64, name: String, args: Vec<Value> },
     /// A message was sent. `bytes` is how long its body is, attachments included.
     Sent { message: MessageId, room: String, attachments: u8, bytes: u64 },
     /// A switch was acknowledged.
@@ -144,8 +151,11 @@ impl Event {
             | Self::Expelled { .. }
             | Self::Fault { .. }
             | Self::Foreign { .. }
+            | Self::Heard { .. }
             | Self::Quiet { .. }
             | Self::Refused { call: Call::Message { .. }, .. }
+            | Self::Replied { .. }
+            | Self::Said { .. }
             | Self::Upgraded { .. }
             | Self::Wish { .. }
             | Self::Witnessed { order: Order::Disconnect { .. } } => [None, None],
@@ -163,12 +173,15 @@ impl Event {
             | Self::Delivered { socket, .. }
             | Self::Ended { socket, .. }
             | Self::Foreign { socket, .. }
+            | Self::Heard { socket, .. }
             | Self::JoinAcked { socket, .. }
             | Self::JoinSent { socket, .. }
             | Self::LeaveAcked { socket, .. }
             | Self::LeaveSent { socket, .. }
             | Self::Notice { socket, .. }
             | Self::Refused { socket, .. }
+            | Self::Replied { socket, .. }
+            | Self::Said { socket, .. }
             | Self::SwitchAcked { socket, .. }
             | Self::SwitchSent { socket, .. }
             | Self::Unwatched { socket, .. }
@@ -198,6 +211,7 @@ impl Event {
             | Self::Expelled { .. }
             | Self::Fault { .. }
             | Self::Foreign { .. }
+            | Self::Heard { .. }
             | Self::JoinAcked { .. }
             | Self::JoinSent { .. }
             | Self::LeaveAcked { .. }
@@ -205,6 +219,8 @@ impl Event {
             | Self::Notice { .. }
             | Self::Quiet { .. }
             | Self::Refused { .. }
+            | Self::Replied { .. }
+            | Self::Said { .. }
             | Self::SwitchAcked { .. }
             | Self::SwitchSent { .. }
             | Self::Unwatched { .. }

@@ -132,7 +132,7 @@ fn overflow(bound: &str, needs_witness: bool) -> Failure {
 
 /// A simulated network carries nothing but what this run sent, and damages
 /// nothing: what else happens is the server's doing.
-fn illegal(entry: &Entry) -> Option<Failure> {
+pub(crate) fn illegal(entry: &Entry) -> Option<Failure> {
     let (guarantee, sentence, socket) = if let Event::Foreign { socket, what } = &entry.event {
         let sentence = format!("something arrived that nobody sent: {what}");
         (Guarantee::NoInvention.name(), sentence, Some(*socket))
@@ -256,6 +256,9 @@ impl<'a> Names<'a> {
             Event::Expelled { .. }
             | Event::Fault { .. }
             | Event::Notice { .. }
+            | Event::Heard { .. }
+            | Event::Replied { .. }
+            | Event::Said { .. }
             | Event::Quiet { .. }
             | Event::Unwatched { .. }
             | Event::UnwatchSent { .. }

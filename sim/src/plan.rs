@@ -10,12 +10,17 @@
 //! way in and out, and a decoded plan has been checked.
 
 mod bounds;
+mod layout;
+mod say;
 
 pub(crate) use bounds::RESEND_MS;
+pub use say::Say;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+
+use layout::lay_out;
 
 /// The version of the format that this code writes, and the only one it reads.
 pub const VERSION: u32 = 1;
@@ -32,6 +37,9 @@ pub const DURATION_MAX_MS: u64 = 3_600_000;
 pub struct Plan {
     /// The version of this format.
     pub version: u32,
+    /// Whose handlers the server has; the built-in chat's if it is nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
     /// The seed this plan was made from, if any; only told to people.
     pub origin: Option<u64>,
     /// How long clients act and faults strike; then the network heals and the quiet phase begins.
@@ -165,6 +173,12 @@ pub struct Client {
     pub transport: Transport,
     /// What it does, in the order of time.
     pub operations: Vec<Operation>,
+    /// What it says first over every new connection.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opening: Vec<Say>,
+    /// What it says in the quiet phase, once everybody is back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probe: Vec<Say>,
 }
 
 /// How a client's packets travel.
@@ -183,7 +197,7 @@ pub enum Transport {
 
 /// Something a client does at one moment. Without a connection it is skipped,
 /// except that the wish to be connected is remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
     /// The moment, in milliseconds from the start of the run.
@@ -193,9 +207,11 @@ pub struct Operation {
 }
 
 /// What a client can do. Rooms are indices into [`Plan::rooms`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Act {
+    /// Emits an event of an application's own.
+    Call(Say),
     /// Leaves politely and stays away until it reconnects.
     Disconnect,
     /// Drops the connection without a word, then comes back by itself.
@@ -248,7 +264,9 @@ impl Act {
     /// The rooms the act names.
     pub fn rooms(&self) -> impl Iterator<Item = usize> {
         let rooms = match *self {
-            Self::Disconnect | Self::Drop | Self::Echo | Self::Reconnect => [None, None],
+            Self::Call(_) | Self::Disconnect | Self::Drop | Self::Echo | Self::Reconnect => {
+                [None, None]
+            }
             Self::Join { room }
             | Self::Leave { room }
             | Self::Message { room, .. }
@@ -263,7 +281,7 @@ impl Act {
     #[must_use]
     pub fn with_rooms(self, rename: impl Fn(usize) -> usize) -> Self {
         match self {
-            Self::Disconnect | Self::Drop | Self::Echo | Self::Reconnect => self,
+            Self::Call(_) | Self::Disconnect | Self::Drop | Self::Echo | Self::Reconnect => self,
             Self::Join { room } => Self::Join { room: rename(room) },
             Self::Leave { room } => Self::Leave { room: rename(room) },
             Self::Message { room, ack, bytes, attachments } => {
@@ -480,45 +498,6 @@ fn check_latency(latency: Latency) -> Result<(), PlanError> {
         return Err(PlanError::Contradiction(what));
     }
     Ok(())
-}
-
-/// Writes JSON with small values on one line: a plan is read by people, and
-/// neither one long line nor a line per brace is readable.
-fn lay_out(value: &serde_json::Value, indent: usize, out: &mut String) {
-    const LINE_BYTES_MAX: usize = 100;
-    let flat = value.to_string();
-    if flat.len() + indent <= LINE_BYTES_MAX && indent > 0 {
-        out.push_str(&flat);
-        return;
-    }
-    let inner = indent + 2;
-    let (open, close, items): (_, _, Vec<(String, &serde_json::Value)>) = match value {
-        serde_json::Value::Array(items) => {
-            ('[', ']', items.iter().map(|item| (String::new(), item)).collect())
-        }
-        serde_json::Value::Object(fields) => {
-            let named = |(name, value)| (format!("{}: ", serde_json::Value::from(name)), value);
-            let fields = fields.iter().map(|(name, value)| (name.as_str(), value));
-            ('{', '}', fields.map(named).collect())
-        }
-        serde_json::Value::Bool(_)
-        | serde_json::Value::Null
-        | serde_json::Value::Number(_)
-        | serde_json::Value::String(_) => {
-            out.push_str(&flat);
-            return;
-        }
-    };
-    out.push(open);
-    for (index, (name, item)) in items.iter().enumerate() {
-        out.push_str(if index == 0 { "\n" } else { ",\n" });
-        out.push_str(&" ".repeat(inner));
-        out.push_str(name);
-        lay_out(item, inner, out);
-    }
-    out.push('\n');
-    out.push_str(&" ".repeat(indent));
-    out.push(close);
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::world::Quiet;
 const NAMESPACE: &str = "/";
 
 /// Something to do at a moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Cue {
     Act(Act),
     Probe,
@@ -41,7 +41,9 @@ pub(crate) async fn run_client<N: SimNet>(
     let mut cues: VecDeque<(Instant, Cue)> = client
         .operations
         .iter()
-        .map(|operation| (zero + Duration::from_millis(operation.at_ms), Cue::Act(operation.act)))
+        .map(|operation| {
+            (zero + Duration::from_millis(operation.at_ms), Cue::Act(operation.act.clone()))
+        })
         .collect();
     cues.push_back((zero + quiet.wish, Cue::Wish));
     cues.push_back((zero + quiet.probe, Cue::Probe));
@@ -167,7 +169,7 @@ impl<D: Dialer> Player<D> {
                 self.actor.handle_end(&reason.to_string());
             }
             End::Left => {
-                self.actor.act(Act::Disconnect);
+                self.actor.act(&Act::Disconnect);
                 self.actor.handle_end("it left");
                 connection.send(Instant::now().into_std(), |outgoing| outgoing.close());
                 tokio::task::spawn_local(async move { connection.run(&mut |_, _| {}).await });
@@ -211,7 +213,7 @@ impl<D: Dialer> Player<D> {
     /// What the actor says at a cue.
     fn perform(&mut self, cue: Cue) -> Vec<Emit> {
         match cue {
-            Cue::Act(act) => self.actor.act(act).into_iter().collect(),
+            Cue::Act(act) => self.actor.act(&act).into_iter().collect(),
             Cue::Probe => self.actor.probe(),
             Cue::Wish => {
                 self.actor.wish();
@@ -279,7 +281,12 @@ fn handle(
                 actor.handle_event(&args);
             }
         }
-        Event::Event { args, .. } if args.event() == "hello" => {
+        Event::Connected { sid, .. } if !actor.is_greeted() => {
+            backoff.reset();
+            let emits = actor.handle_connect(sid);
+            say(emits, outgoing, asked);
+        }
+        Event::Event { args, .. } if actor.is_greeted() && args.event() == "hello" => {
             backoff.reset();
             let emits = actor.handle_hello(&args);
             say(emits, outgoing, asked);

@@ -1,4 +1,4 @@
-//! The server's host: the engine with the chat, as in production but for the network
+//! The server's host: the engine with its handlers, as in production but for the network
 //! below it and the seed of its ids.
 //!
 //! All shards run on the host's one thread. One listener accepts for all of them,
@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use parlor::net::{Listener, Stream};
 use parlor::shard::mesh;
-use parlor::{Accepted, Config, Exchange, Limits, Step, Witness, chat, run_shard};
+use parlor::{Accepted, Config, Exchange, Io, Limits, Step, Witness, run_shard};
 use serde::Deserialize;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::application::Handlers;
 use crate::dice::Dice;
 use crate::history::{Event, MessageId, Order, SocketId};
 use crate::net::{HostResult, SimNet};
@@ -28,10 +29,10 @@ use crate::stage::Stage;
 pub(crate) async fn run_server<N: SimNet>(
     plan: Rc<Plan>,
     start: u64,
+    handlers: Handlers,
     stage: Rc<Stage>,
 ) -> HostResult {
     let listener = N::bind(plan.network.stream).await?;
-    let app = chat::app(vec!["/".to_owned()], format!("start-{start}"));
     let witness: Witness = Rc::new(move |accepted| witness(accepted, &stage));
     let mut parts: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
     let mut hands = Vec::new();
@@ -40,7 +41,9 @@ pub(crate) async fn run_server<N: SimNet>(
         hands.push(hand);
         let exchange = delayed(exchange, &plan, start);
         let (config, witness) = (config(&plan, start), Some(Rc::clone(&witness)));
-        let shard = run_shard(Dealt(dealt), config, exchange, witness, app.clone(), pending());
+        let app = Rc::clone(&handlers);
+        let app = move |io: &mut Io| app(io);
+        let shard = run_shard(Dealt(dealt), config, exchange, witness, app, pending());
         parts.push(Box::pin(shard));
     }
     parts.push(Box::pin(deal(listener, hands)));

@@ -12,12 +12,13 @@
 
 mod packets;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use crate::actor::Actor;
+use crate::application::Server;
 use crate::faults::{LinkState, Passage, ServerState, Step, timeline};
 use crate::history::{Event, History, Mark};
 use crate::net::{HostResult, SERVER, Turmoil};
@@ -36,13 +37,14 @@ pub struct Wreck(pub String);
 const TCP_CAPACITY: usize = 1024;
 
 /// Runs a plan to its end. A wrecked world's history is as long as it got.
-pub fn run(plan: &Plan) -> (History, Option<Wreck>) {
+pub fn run(plan: &Plan, server: Server) -> (History, Option<Wreck>) {
     align_task_ids();
     let stage = Rc::new(Stage::default());
     let plan = Rc::new(plan.clone());
+    let server = Rc::new(RefCell::new(server));
     let driven = catch_unwind(AssertUnwindSafe(|| match plan.network.substrate {
-        Substrate::Packets => packets::drive(&plan, &stage),
-        Substrate::Turmoil => drive(&plan, &stage),
+        Substrate::Packets => packets::drive(&plan, &server, &stage),
+        Substrate::Turmoil => drive(&plan, &server, &stage),
     }));
     let told = panics::take();
     let wreck = match driven {
@@ -102,9 +104,12 @@ impl Quiet {
     }
 }
 
-fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
+/// What gives the server its handlers at each of its starts.
+type Starter = Rc<RefCell<Server>>;
+
+fn drive(plan: &Rc<Plan>, server: &Starter, stage: &Rc<Stage>) -> HostResult {
     let quiet = Quiet::of(plan);
-    let mut sim = build(plan, stage, quiet);
+    let mut sim = build(plan, server, stage, quiet);
     let mut steps = timeline(plan).into_iter().peekable();
     let mut marks = quiet.marks(plan).into_iter().peekable();
     let mut links = Links::default();
@@ -123,7 +128,12 @@ fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
     }
 }
 
-fn build(plan: &Rc<Plan>, stage: &Rc<Stage>, quiet: Quiet) -> turmoil::Sim<'static> {
+fn build(
+    plan: &Rc<Plan>,
+    server: &Starter,
+    stage: &Rc<Stage>,
+    quiet: Quiet,
+) -> turmoil::Sim<'static> {
     let mut builder = turmoil::Builder::new();
     builder
         .rng_seed(plan.network.seed)
@@ -138,10 +148,11 @@ fn build(plan: &Rc<Plan>, stage: &Rc<Stage>, quiet: Quiet) -> turmoil::Sim<'stat
     }
     let mut sim = builder.build();
     let starts = Rc::new(Cell::new(0));
-    let (config, on) = (Rc::clone(plan), Rc::clone(stage));
+    let (config, server, on) = (Rc::clone(plan), Rc::clone(server), Rc::clone(stage));
     sim.host(SERVER, move || {
         starts.set(starts.get() + 1);
-        run_server::<Turmoil>(Rc::clone(&config), starts.get(), Rc::clone(&on))
+        let handlers = server.borrow_mut()(starts.get());
+        run_server::<Turmoil>(Rc::clone(&config), starts.get(), handlers, Rc::clone(&on))
     });
     for client in &plan.clients {
         let actor = Actor::new(Rc::clone(plan), client, Rc::clone(stage));

@@ -117,6 +117,9 @@ impl<'a> Reader<'a> {
             | Event::Fault { .. }
             | Event::Foreign { .. }
             | Event::Notice { .. }
+            | Event::Heard { .. }
+            | Event::Replied { .. }
+            | Event::Said { .. }
             | Event::Quiet { .. }
             | Event::Unwatched { .. }
             | Event::UnwatchSent { .. }

@@ -6,8 +6,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde_json::Value;
+
 use crate::history::{Call, Change, Event, History, MessageId, Order, SocketId};
 use crate::plan::Plan;
+use crate::story::listed;
 
 use super::bands::Bands;
 
@@ -114,6 +117,8 @@ struct Reader<'a> {
     /// Where a message was sent, and its arrow, until it is accepted.
     sent: BTreeMap<MessageId, usize>,
     accepted: BTreeMap<MessageId, usize>,
+    /// Where something was said to an application.
+    said: BTreeMap<(SocketId, u64), usize>,
 }
 
 impl<'a> Scene<'a> {
@@ -153,6 +158,7 @@ impl<'a> Reader<'a> {
             calls: BTreeMap::new(),
             sent: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            said: BTreeMap::new(),
         }
     }
 
@@ -173,6 +179,17 @@ impl<'a> Reader<'a> {
             }
             Event::Foreign { socket, .. } => {
                 self.mark(row, *socket, Sign::Complaint, "nobody sent this".to_owned());
+            }
+            Event::Heard { socket, name, args } => {
+                self.mark(row, *socket, Sign::Heard, format!("hears {name}{}", listed(args)));
+            }
+            Event::Replied { socket, number, args } => {
+                self.own_answer(row, *socket, *number, args);
+            }
+            Event::Said { socket, number, name, args } => {
+                self.said.insert((*socket, *number), row);
+                let label = format!("{number}: {name}{}", listed(args));
+                self.mark(row, *socket, Sign::Said, label);
             }
             Event::Fault { what } => self.fault(row, what),
             Event::Quiet { mark } => {
@@ -209,6 +226,16 @@ impl<'a> Reader<'a> {
         if let Some(&client) = self.clients.get(&socket) {
             self.scene.marks.push(Mark { client, row, sign, label });
         }
+    }
+
+    /// When the server saw it nobody knows; the arrow goes there and back between.
+    fn own_answer(&mut self, row: usize, socket: SocketId, number: u64, args: &[Value]) {
+        if let Some(&from) = self.said.get(&(socket, number)) {
+            let middle = from.midpoint(row);
+            self.arrow(Cargo::Call, socket, (from, Some(middle)), None, "");
+            self.arrow(Cargo::Answer, socket, (middle, Some(row)), None, "");
+        }
+        self.mark(row, socket, Sign::Answered, format!("answer to {number}:{}", listed(args)));
     }
 
     fn end(&mut self, row: usize, socket: SocketId, reason: &str) {

@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::sleep;
 use turmoil_net::{EnterGuard, HostId, KernelConfig, Net, Packet, TcpFlags, TcpSegment, Transport};
 
-use super::Quiet;
+use super::{Quiet, Starter};
 use crate::actor::Actor;
 use crate::dice::Dice;
 use crate::faults::{LinkState, Passage, ServerState, Step, timeline};
@@ -32,7 +32,7 @@ const RESENDS_MAX: u32 = 10_000;
 /// Connections that wait to be accepted.
 const BACKLOG: usize = 1024;
 
-pub(super) fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
+pub(super) fn drive(plan: &Rc<Plan>, server: &Starter, stage: &Rc<Stage>) -> HostResult {
     let steps = timeline(plan);
     let (net, hosts) = hosts(plan, &steps);
     let guard = net.enter();
@@ -44,7 +44,7 @@ pub(super) fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
         .build()?;
     let mut local = LocalSet::new();
     local.unhandled_panic(UnhandledPanic::ShutdownRuntime);
-    runtime.block_on(World::new(plan, stage, &guard, &local, hosts).run(steps))
+    runtime.block_on(World::new(plan, server, stage, &guard, &local, hosts).run(steps))
 }
 
 /// The hosts of a world: of every start of the server, and of every client.
@@ -82,6 +82,7 @@ fn is_start(was: ServerState, is: ServerState) -> bool {
 
 struct World<'a> {
     plan: &'a Rc<Plan>,
+    starter: &'a Starter,
     stage: &'a Rc<Stage>,
     local: &'a LocalSet,
     hosts: Hosts,
@@ -93,6 +94,7 @@ struct World<'a> {
 impl<'a> World<'a> {
     fn new(
         plan: &'a Rc<Plan>,
+        starter: &'a Starter,
         stage: &'a Rc<Stage>,
         guard: &'a EnterGuard,
         local: &'a LocalSet,
@@ -111,7 +113,7 @@ impl<'a> World<'a> {
             acks: BTreeMap::new(),
             sent: 0,
         };
-        Self { plan, stage, local, hosts, fabric, starts: 0, server: None }
+        Self { plan, starter, stage, local, hosts, fabric, starts: 0, server: None }
     }
 
     async fn run(mut self, steps: Vec<Step>) -> HostResult {
@@ -144,7 +146,9 @@ impl<'a> World<'a> {
         move_server(address);
         self.starts += 1;
         let start = self.starts as u64;
-        let server = run_server::<Packets>(Rc::clone(self.plan), start, Rc::clone(self.stage));
+        let handlers = self.starter.borrow_mut()(start);
+        let (plan, stage) = (Rc::clone(self.plan), Rc::clone(self.stage));
+        let server = run_server::<Packets>(plan, start, handlers, stage);
         self.server = Some(self.local.spawn_local(scoped(host, async {
             if let Err(error) = server.await {
                 panic!("{error}");
