@@ -4,7 +4,9 @@
 //! Pure but for the history it writes: operations and packets in, calls out. The
 //! driver in [`world`](crate::world) carries them over a real client connection.
 
-use std::collections::BTreeSet;
+mod own;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::rc::Rc;
 
@@ -14,7 +16,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::history::{Call, Change, Event, MessageId, SocketId};
-use crate::plan::{Act, Client, Plan};
+use crate::plan::{Act, Client, Plan, Say};
 use crate::stage::{Body, Stage};
 use crate::whereabouts::Whereabouts;
 
@@ -32,6 +34,7 @@ pub(crate) struct Emit {
 /// What an ack is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
+    Call { number: u64 },
     Echo { number: u64 },
     Join { room: String },
     Leave { room: String },
@@ -56,6 +59,11 @@ pub(crate) struct Actor {
     /// The rooms it wants to be in.
     wanted: BTreeSet<usize>,
     next_number: u64,
+    /// What it says over every connection, and in the quiet phase.
+    opening: Vec<Say>,
+    probe: Vec<Say>,
+    /// What it says again until it is answered, by number.
+    unanswered: BTreeMap<u64, Say>,
 }
 
 /// The argument of the chat's `hello`.
@@ -124,6 +132,9 @@ impl Actor {
             wants_connection: true,
             wanted: BTreeSet::new(),
             next_number: 0,
+            opening: client.opening.clone(),
+            probe: client.probe.clone(),
+            unanswered: BTreeMap::new(),
         }
     }
 
@@ -200,11 +211,14 @@ impl Actor {
 
     /// Remembers what an operation makes it want, then says what it says, if connected.
     /// Ending and making connections is the driver's work.
-    pub(crate) fn act(&mut self, act: Act) -> Option<Emit> {
+    pub(crate) fn act(&mut self, act: &Act) -> Option<Emit> {
         self.want(act);
+        if let Act::Call(say) = act {
+            return self.call(say);
+        }
         let socket = self.socket?;
-        match act {
-            Act::Disconnect | Act::Drop | Act::Reconnect | Act::Vanish => None,
+        match *act {
+            Act::Call(_) | Act::Disconnect | Act::Drop | Act::Reconnect | Act::Vanish => None,
             Act::Echo => Some(self.echo(socket)),
             Act::Join { room } => Some(self.join(socket, room)),
             Act::Leave { room } => Some(self.leave(socket, room)),
@@ -234,12 +248,20 @@ impl Actor {
     pub(crate) fn probe(&mut self) -> Vec<Emit> {
         let Some(socket) = self.socket else { return Vec::new() };
         let rooms: Vec<usize> = self.wanted.iter().copied().collect();
-        rooms.into_iter().map(|room| self.message(socket, room, true, 0, 0)).collect()
+        let mut emits: Vec<Emit> =
+            rooms.into_iter().map(|room| self.message(socket, room, true, 0, 0)).collect();
+        for say in self.probe.clone() {
+            emits.extend(self.call(&say));
+        }
+        emits
     }
 
     /// An event of the server.
     pub(crate) fn handle_event(&mut self, args: &Args<'_>) {
         let Some(socket) = self.socket else { return };
+        if !self.is_greeted() {
+            return self.hear(socket, args);
+        }
         let event = match args.event().as_ref() {
             "message" => self.delivery(socket, args),
             "presence" => notice(socket, args),
@@ -254,6 +276,9 @@ impl Actor {
     /// The server's answer to something it asked.
     pub(crate) fn handle_ack(&mut self, ask: Ask, args: &Args<'_>) {
         let Some(socket) = self.socket else { return };
+        if let Ask::Call { number } = ask {
+            return self.reply(socket, number, args);
+        }
         if let Ask::Echo { number } = ask {
             let expected = format!("[{number}]");
             let event = if args.json() == expected {
@@ -286,13 +311,17 @@ impl Actor {
                 note(from, false);
                 note(to, true);
             }
-            Ask::Echo { .. } | Ask::Message { .. } | Ask::Unwatch { .. } | Ask::Watch { .. } => {}
+            Ask::Call { .. }
+            | Ask::Echo { .. }
+            | Ask::Message { .. }
+            | Ask::Unwatch { .. }
+            | Ask::Watch { .. } => {}
         }
     }
 
-    fn want(&mut self, act: Act) {
+    fn want(&mut self, act: &Act) {
         let remembers = self.socket.is_some() || self.rejoins;
-        match act {
+        match *act {
             Act::Disconnect => self.wants_connection = false,
             Act::Reconnect => self.wants_connection = true,
             Act::Join { room } if remembers => {
@@ -306,7 +335,8 @@ impl Actor {
                     self.wanted.insert(to);
                 }
             }
-            Act::Drop
+            Act::Call(_)
+            | Act::Drop
             | Act::Echo
             | Act::Join { .. }
             | Act::Message { .. }
@@ -451,7 +481,7 @@ fn notice(socket: SocketId, args: &Args<'_>) -> Option<Event> {
 
 fn accepted(socket: SocketId, ask: Ask, seq: Option<u64>, members: Option<Members>) -> Event {
     match ask {
-        Ask::Echo { number } => Event::Answered { socket, number },
+        Ask::Call { number } | Ask::Echo { number } => Event::Answered { socket, number },
         Ask::Join { room } => Event::JoinAcked { socket, room },
         Ask::Leave { room } => Event::LeaveAcked { socket, room },
         Ask::Message { number } => Event::Acked { message: MessageId { by: socket, number }, seq },
@@ -472,7 +502,7 @@ fn accepted(socket: SocketId, ask: Ask, seq: Option<u64>, members: Option<Member
 fn refused(socket: SocketId, ask: Ask, error: String) -> Event {
     let call = match ask {
         // An echo is never refused: this answer is none of ours.
-        Ask::Echo { .. } => return Event::Foreign { socket, what: error },
+        Ask::Call { .. } | Ask::Echo { .. } => return Event::Foreign { socket, what: error },
         Ask::Join { room } => Call::Join { room },
         Ask::Leave { room } => Call::Leave { room },
         Ask::Message { number } => Call::Message { number },

@@ -16,9 +16,35 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sim::plan::PlanError;
+use clap::{CommandFactory, FromArgMatches};
 
-use args::Command;
+use crate::application::Subject;
+use crate::panics;
+use crate::plan::PlanError;
+
+use args::{Args, Command};
+
+/// Runs the command line of a program that tests `subject`: all that its `main` has to do.
+///
+/// Commands are `run`, `replay`, `shrink`, `fleet`, `determinism` and `coverage`;
+/// `--help` tells the rest. Worker processes are this program again, with its
+/// environment.
+pub fn main(subject: &dyn Subject) -> ExitCode {
+    let name = subject.application().unwrap_or("sim").to_owned();
+    // Mutants are of parlor's engine, which only its own repository can break.
+    let command = Args::command().name(name.clone()).bin_name(name.clone());
+    let command = command.mut_subcommand("mutants", |it| it.hide(subject.application().is_some()));
+    let args = Args::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    panics::watch();
+    match run(subject, &args.command, &mut io::stdout()) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            // If even stderr is gone there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "{name}: {error}");
+            Outcome::Usage.into()
+        }
+    }
+}
 
 /// What a command found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +77,8 @@ pub(crate) enum CommandError {
     File { path: PathBuf, source: io::Error },
     #[error("{path}: {source}")]
     Plan { path: PathBuf, source: PlanError },
+    #[error("{path}: a plan of {of}, which this program does not run")]
+    Foreign { path: PathBuf, of: String },
     #[error("cannot write the result: {0}")]
     Output(#[from] io::Error),
     #[error("{what} failed: {why}")]
@@ -60,15 +88,19 @@ pub(crate) enum CommandError {
 }
 
 /// Runs one command; its result goes to `out`.
-pub(crate) fn run(command: &Command, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+fn run(
+    subject: &dyn Subject,
+    command: &Command,
+    out: &mut dyn Write,
+) -> Result<Outcome, CommandError> {
     match command {
-        Command::Coverage(args) => coverage::run(args, out),
-        Command::Determinism(args) => determinism::run(args, out),
-        Command::Fleet(args) => fleet::run(args, out),
+        Command::Coverage(args) => coverage::run(subject, args, out),
+        Command::Determinism(args) => determinism::run(subject, args, out),
+        Command::Fleet(args) => fleet::run(subject, args, out),
         Command::Mutants(args) => mutants::run(args, out),
-        Command::Replay(args) => plans::replay(args, out),
-        Command::Run(args) => plans::run(args, out),
-        Command::Shrink(args) => plans::shrink(args, out),
-        Command::Worker(args) => worker::run(args, out),
+        Command::Replay(args) => plans::replay(subject, args, out),
+        Command::Run(args) => plans::run(subject, args, out),
+        Command::Shrink(args) => plans::shrink(subject, args, out),
+        Command::Worker(args) => worker::run(subject, args, out),
     }
 }

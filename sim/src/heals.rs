@@ -71,6 +71,9 @@ impl<'a> Recovery<'a> {
             | Event::GivenUp { .. }
             | Event::JoinSent { .. }
             | Event::LeaveSent { .. }
+            | Event::Heard { .. }
+            | Event::Replied { .. }
+            | Event::Said { .. }
             | Event::Ponged { .. }
             | Event::Quiet { mark: Mark::Gone | Mark::Healed }
             | Event::Refused { .. }

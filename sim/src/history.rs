@@ -12,6 +12,7 @@
 //! goes on in the next one: both are one socket.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One connection of one client, and those that go on with it, numbered over the whole run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,6 +88,8 @@ pub enum Event {
     Foreign { socket: SocketId, what: String },
     /// The server told its application that a socket has gone, and why.
     GivenUp { sid: String, reason: String },
+    /// An event of an application arrived.
+    Heard { socket: SocketId, name: String, args: Vec<Value> },
     /// A join was acknowledged.
     JoinAcked { socket: SocketId, room: String },
     /// A join was sent.
@@ -108,6 +111,10 @@ pub enum Event {
     Recovered { socket: SocketId, client: u32 },
     /// The server refused a call.
     Refused { socket: SocketId, call: Call, error: String },
+    /// What was said to an application was answered.
+    Replied { socket: SocketId, number: u64, args: Vec<Value> },
+    /// Something was said to an application. Said again, it keeps its number.
+    Said { socket: SocketId, number: u64, name: String, args: Vec<Value> },
     /// A message was sent. `bytes` is how long its body is, attachments included.
     Sent { message: MessageId, room: String, attachments: u8, bytes: u64 },
     /// A switch was acknowledged.
@@ -174,9 +181,12 @@ impl Event {
             | Self::Foreign { .. }
             | Self::GivenUp { .. }
             | Self::Ponged { .. }
+            | Self::Heard { .. }
             | Self::Quiet { .. }
             | Self::Recovered { .. }
             | Self::Refused { call: Call::Message { .. }, .. }
+            | Self::Replied { .. }
+            | Self::Said { .. }
             | Self::Upgraded { .. }
             | Self::Wish { .. }
             | Self::Witnessed { order: Order::Connect { .. } | Order::Disconnect { .. } } => {
@@ -196,6 +206,7 @@ impl Event {
             | Self::Delivered { socket, .. }
             | Self::Ended { socket, .. }
             | Self::Foreign { socket, .. }
+            | Self::Heard { socket, .. }
             | Self::JoinAcked { socket, .. }
             | Self::JoinSent { socket, .. }
             | Self::LeaveAcked { socket, .. }
@@ -204,6 +215,8 @@ impl Event {
             | Self::Ponged { socket }
             | Self::Recovered { socket, .. }
             | Self::Refused { socket, .. }
+            | Self::Replied { socket, .. }
+            | Self::Said { socket, .. }
             | Self::SwitchAcked { socket, .. }
             | Self::SwitchSent { socket, .. }
             | Self::Unwatched { socket, .. }
@@ -239,6 +252,7 @@ impl Event {
             | Self::Packets { .. }
             | Self::Foreign { .. }
             | Self::GivenUp { .. }
+            | Self::Heard { .. }
             | Self::JoinAcked { .. }
             | Self::JoinSent { .. }
             | Self::LeaveAcked { .. }
@@ -248,6 +262,8 @@ impl Event {
             | Self::Quiet { .. }
             | Self::Recovered { .. }
             | Self::Refused { .. }
+            | Self::Replied { .. }
+            | Self::Said { .. }
             | Self::SwitchAcked { .. }
             | Self::SwitchSent { .. }
             | Self::Unwatched { .. }

@@ -150,7 +150,7 @@ fn overflow(bound: &str, needs_witness: bool) -> Failure {
 
 /// A simulated network carries nothing but what this run sent, and damages
 /// nothing: what else happens is the server's doing.
-fn illegal(entry: &Entry) -> Option<Failure> {
+pub(crate) fn illegal(entry: &Entry) -> Option<Failure> {
     let (guarantee, sentence, socket) = if let Event::Foreign { socket, what } = &entry.event {
         let sentence = format!("something arrived that nobody sent: {what}");
         (Guarantee::NoInvention.name(), sentence, Some(*socket))
@@ -231,9 +231,7 @@ impl<'a> Names<'a> {
 
     fn record(&self, event: &Event) -> Option<Record> {
         Some(match event {
-            Event::Acked { message, seq } => {
-                Record::Acked { message: message_id(*message), seq: *seq }
-            }
+            &Event::Acked { message, seq } => Record::Acked { message: message_id(message), seq },
             Event::Answered { socket, number } => {
                 Record::Answered { client: client(*socket), number: *number }
             }
@@ -286,6 +284,9 @@ impl<'a> Names<'a> {
             | Event::Packets { .. }
             | Event::Notice { .. }
             | Event::Ponged { .. }
+            | Event::Heard { .. }
+            | Event::Replied { .. }
+            | Event::Said { .. }
             | Event::Quiet { .. }
             | Event::Recovered { .. }
             | Event::Unwatched { .. }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::plan::{
-    Act, Direction, FaultKind, Latency, Network, Plan, StreamShape, Substrate, Transport,
+    Act, Direction, FaultKind, Latency, Network, Plan, Say, StreamShape, Substrate, Transport,
 };
 
 /// A moment without events is never made shorter than this, so that what was
@@ -73,7 +73,7 @@ fn plain_rooms(plan: &Plan) -> Vec<Plan> {
     let fewer = edited(plan, |plan| {
         plan.rooms = used.iter().map(|&room| plan.rooms[room].clone()).collect();
         for operation in plan.clients.iter_mut().flat_map(|client| &mut client.operations) {
-            operation.act = operation.act.with_rooms(position);
+            operation.act = operation.act.clone().with_rooms(position);
         }
     });
     let letters = ('a'..='z').map(String::from).take(fewer.rooms.len());
@@ -170,7 +170,7 @@ fn act(plan: &Plan, client: usize, operation: usize, edits: &mut Vec<Plan>) {
     let mut edit = |act: Act| {
         edits.push(edited(plan, |plan| plan.clients[client].operations[operation].act = act));
     };
-    match plan.clients[client].operations[operation].act {
+    match plan.clients[client].operations[operation].act.clone() {
         Act::Vanish => edit(Act::Drop),
         Act::Message { room, ack, bytes, attachments } => {
             edit(Act::Message { room, ack, bytes: 0, attachments });
@@ -180,6 +180,9 @@ fn act(plan: &Plan, client: usize, operation: usize, edits: &mut Vec<Plan>) {
         Act::Switch { from, to } => {
             edit(Act::Leave { room: from });
             edit(Act::Join { room: to });
+        }
+        Act::Call(say) => {
+            edit(Act::Call(Say { retries: false, ..say }));
         }
         Act::Disconnect
         | Act::Drop

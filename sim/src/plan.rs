@@ -12,9 +12,11 @@
 mod bounds;
 mod fault;
 mod json;
+mod say;
 
 pub(crate) use bounds::{CLOSE_MS, LATE_MS_MAX, PROBE_MS, QUEUE_MS_MAX, RESEND_MS};
 pub use fault::{Direction, Fault, FaultKind};
+pub use say::Say;
 
 use std::collections::BTreeSet;
 
@@ -38,6 +40,9 @@ const SOCKET_BUFFER_BYTES_MIN: u32 = 1_500;
 pub struct Plan {
     /// The version of this format.
     pub version: u32,
+    /// Whose handlers the server has; the built-in chat's if it is nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
     /// The seed this plan was made from, if any; only told to people.
     pub origin: Option<u64>,
     /// How long clients act and faults strike; then the network heals and the quiet phase begins.
@@ -193,6 +198,12 @@ pub struct Client {
     pub transport: Transport,
     /// What it does, in the order of time.
     pub operations: Vec<Operation>,
+    /// What it says first over every new connection.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opening: Vec<Say>,
+    /// What it says in the quiet phase, once everybody is back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probe: Vec<Say>,
 }
 
 /// How a client's packets travel.
@@ -211,7 +222,7 @@ pub enum Transport {
 
 /// Something a client does at one moment. Without a connection it is skipped,
 /// except that the wish to be connected is remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
     /// The moment, in milliseconds from the start of the run.
@@ -221,9 +232,11 @@ pub struct Operation {
 }
 
 /// What a client can do. Rooms are indices into [`Plan::rooms`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Act {
+    /// Emits an event of an application's own.
+    Call(Say),
     /// Leaves politely and stays away until it reconnects.
     Disconnect,
     /// Drops the connection without a word, then comes back by itself.
@@ -279,9 +292,12 @@ impl Act {
     /// The rooms the act names.
     pub fn rooms(&self) -> impl Iterator<Item = usize> {
         let rooms = match *self {
-            Self::Disconnect | Self::Drop | Self::Echo | Self::Reconnect | Self::Vanish => {
-                [None, None]
-            }
+            Self::Call(_)
+            | Self::Disconnect
+            | Self::Drop
+            | Self::Echo
+            | Self::Reconnect
+            | Self::Vanish => [None, None],
             Self::Join { room }
             | Self::Leave { room }
             | Self::Message { room, .. }
@@ -296,7 +312,12 @@ impl Act {
     #[must_use]
     pub fn with_rooms(self, rename: impl Fn(usize) -> usize) -> Self {
         match self {
-            Self::Disconnect | Self::Drop | Self::Echo | Self::Reconnect | Self::Vanish => self,
+            Self::Call(_)
+            | Self::Disconnect
+            | Self::Drop
+            | Self::Echo
+            | Self::Reconnect
+            | Self::Vanish => self,
             Self::Join { room } => Self::Join { room: rename(room) },
             Self::Leave { room } => Self::Leave { room: rename(room) },
             Self::Message { room, ack, bytes, attachments } => {

@@ -23,7 +23,7 @@ use crate::world::Quiet;
 const NAMESPACE: &str = "/";
 
 /// Something to do at a moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Cue {
     Act(Act),
     /// Goes for good, in the manner that the client has.
@@ -43,7 +43,9 @@ pub(crate) async fn run_client<N: SimNet>(
     let mut cues: VecDeque<(Instant, Cue)> = client
         .operations
         .iter()
-        .map(|operation| (zero + Duration::from_millis(operation.at_ms), Cue::Act(operation.act)))
+        .map(|operation| {
+            (zero + Duration::from_millis(operation.at_ms), Cue::Act(operation.act.clone()))
+        })
         .collect();
     cues.push_back((zero + quiet.wish, Cue::Wish));
     cues.push_back((zero + quiet.probe, Cue::Probe));
@@ -176,7 +178,7 @@ impl<D: Dialer> Player<D> {
             let Some((_, mut cue)) = self.cues.pop_front() else { continue };
             if let Cue::Part = cue {
                 self.actor.part();
-                cue = Cue::Act(self.manner);
+                cue = Cue::Act(self.manner.clone());
             }
             match cue {
                 Cue::Act(Act::Drop) => break End::Broken(CloseReason::Dropped),
@@ -205,7 +207,7 @@ impl<D: Dialer> Player<D> {
                 self.actor.handle_end(&reason.to_string());
             }
             End::Left => {
-                self.actor.act(Act::Disconnect);
+                self.actor.act(&Act::Disconnect);
                 self.actor.handle_end("it left");
                 connection.send(Instant::now().into_std(), |outgoing| outgoing.close());
                 tokio::task::spawn_local(async move { connection.run(&mut |_, _| {}).await });
@@ -253,7 +255,7 @@ impl<D: Dialer> Player<D> {
     /// What the actor says at a cue.
     fn perform(&mut self, cue: Cue) -> Vec<Emit> {
         match cue {
-            Cue::Act(act) => self.actor.act(act).into_iter().collect(),
+            Cue::Act(act) => self.actor.act(&act).into_iter().collect(),
             Cue::Part => {
                 self.actor.part();
                 Vec::new()
@@ -325,7 +327,12 @@ fn handle(
                 actor.handle_event(&args);
             }
         }
-        Event::Event { args, .. } if args.event() == "hello" => {
+        Event::Connected { sid, .. } if !actor.is_greeted() => {
+            backoff.reset();
+            let emits = actor.handle_connect(sid);
+            say(emits, outgoing, asked);
+        }
+        Event::Event { args, .. } if actor.is_greeted() && args.event() == "hello" => {
             backoff.reset();
             let emits = actor.handle_hello(&args);
             say(emits, outgoing, asked);

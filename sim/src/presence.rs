@@ -108,6 +108,9 @@ impl<'a> Audience<'a> {
             | Event::SwitchAcked { .. }
             | Event::SwitchSent { .. }
             | Event::UnwatchSent { .. }
+            | Event::Heard { .. }
+            | Event::Replied { .. }
+            | Event::Said { .. }
             | Event::Upgraded { .. }
             | Event::Wish { .. } => {}
         }

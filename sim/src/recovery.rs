@@ -122,6 +122,9 @@ impl<'a> Judge<'a> {
             | Event::Packets { .. }
             | Event::Foreign { .. }
             | Event::GivenUp { .. }
+            | Event::Heard { .. }
+            | Event::Replied { .. }
+            | Event::Said { .. }
             | Event::JoinAcked { .. }
             | Event::JoinSent { .. }
             | Event::LeaveAcked { .. }

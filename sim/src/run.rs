@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::application::Subject;
+use crate::chat::Chat;
 use crate::history::History;
-use crate::judge::{Failure, Judgement, judge};
+use crate::judge::{Failure, Judgement};
 use crate::plan::Plan;
 use crate::promise::NO_PANIC;
 use crate::world::{self, Wreck};
@@ -17,21 +19,31 @@ pub struct Run {
     pub judgement: Judgement,
 }
 
-/// Runs a plan and judges what happened. The same plan gives the same run.
+/// Runs a plan of the chat and judges what happened. The same plan gives the same run.
+///
+/// # Panics
+///
+/// As [`run_for`] does.
+pub fn run(plan: &Plan) -> Run {
+    run_for(&Chat, plan)
+}
+
+/// Runs a plan of a subject and judges what happened. The same plan gives the same run.
 ///
 /// Runs on the calling thread; no other thread of the process may spawn tokio
 /// tasks meanwhile, or two runs may differ.
 ///
 /// # Panics
 ///
-/// If the plan contradicts itself ([`Plan::check`]).
-pub fn run(plan: &Plan) -> Run {
+/// If the plan contradicts itself ([`Plan::check`]), or is of another application.
+pub fn run_for(subject: &dyn Subject, plan: &Plan) -> Run {
     if let Err(error) = plan.check() {
         panic!("{error}");
     }
-    let (history, wreck) = world::run(plan);
+    assert_eq!(plan.application.as_deref(), subject.application(), "the plan is of another");
+    let (history, wreck) = world::run(plan, subject.server());
     let judgement = match wreck {
-        None => judge(plan, &history),
+        None => subject.judge(plan, &history),
         // What the clients of a wrecked world saw ends in the middle.
         Some(wreck) => {
             Judgement { failures: vec![failure(&wreck, &history)], ..Judgement::default() }

@@ -1,4 +1,4 @@
-//! The server's host: the engine with the chat, as in production but for the network
+//! The server's host: the engine with its handlers, as in production but for the network
 //! below it and the seed of its ids.
 //!
 //! All shards run on the host's one thread. One listener accepts for all of them,
@@ -18,8 +18,7 @@ use parlor::metrics::Snapshot;
 use parlor::net::{Listener, Stream};
 use parlor::shard::mesh;
 use parlor::{
-    Accepted, Config, Exchange, Io, Limits, Observer, Reason, Socket, Step, Witness, chat,
-    run_shard,
+    Accepted, Config, Exchange, Io, Limits, Observer, Reason, Socket, Step, Witness, run_shard,
 };
 use serde::Deserialize;
 use tokio::runtime::UnhandledPanic;
@@ -27,8 +26,9 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 
+use crate::application::Handlers;
 use crate::dice::Dice;
-use crate::history::{Event, MessageId, Order, SocketId, server_name};
+use crate::history::{Event, MessageId, Order, SocketId};
 use crate::net::{HostResult, SimNet};
 use crate::plan::{CLOSE_MS, Plan, Server};
 use crate::stage::Stage;
@@ -38,18 +38,19 @@ use crate::world::Quiet;
 pub(crate) async fn run_server<N: SimNet>(
     plan: Rc<Plan>,
     start: u64,
+    handlers: Handlers,
     stage: Rc<Stage>,
     quiet: Quiet,
 ) -> HostResult {
     let listener = N::bind(plan.network.stream).await?;
-    let chat = chat::app(vec!["/".to_owned()], server_name(start));
     let observer = Observer::new(plan.server.shards.into());
     let app = {
         let (stage, observer) = (Rc::clone(&stage), observer.clone());
         move |io: &mut Io| {
-            chat(io);
+            // Before the handlers: one of their own may take this one's place.
+            tell_of_ends(io, Rc::clone(&stage));
+            handlers(io);
             io.observe(&observer);
-            tell_of_ends(io, stage);
         }
     };
     let census = census(observer, quiet, Rc::clone(&stage));

@@ -90,7 +90,9 @@ impl Shrinker<'_> {
             let mut plan = whole.clone();
             plan.clients.iter_mut().for_each(|client| client.operations.clear());
             for &(_, client, index) in kept.iter().map(|&place| &places[place]) {
-                plan.clients[client].operations.push(whole.clients[client].operations[index]);
+                plan.clients[client]
+                    .operations
+                    .push(whole.clients[client].operations[index].clone());
             }
             plan
         });

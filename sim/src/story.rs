@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use serde_json::Value;
+
 use crate::cleanup;
 use crate::history::{Call, Change, Connection, Entry, Event, History, MessageId, Order, SocketId};
 use crate::judge::Failure;
@@ -157,10 +159,9 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         }
         Event::Census { held } => format!("--- all have gone; left is {}", cleanup::list(held)),
         Event::Fault { what } => format!("--- {what}"),
-        Event::Foreign { socket, what } => {
-            format!("{} hears what nobody sent: {what}", who(socket))
-        }
+        Event::Foreign { socket, what } => format!("{} hears of nobody: {what}", who(socket)),
         Event::GivenUp { sid, reason } => format!("    engine: {}: {reason}", cast.sid(sid)),
+        Event::Heard { socket, name, args } => heard(&who(socket), name, args),
         Event::JoinAcked { socket, room } => format!("{} knows it is in {room:?}", who(socket)),
         Event::JoinSent { socket, room } => format!("{} joins {room:?}", who(socket)),
         Event::LeaveAcked { socket, room } => format!("{} knows it has left {room:?}", who(socket)),
@@ -176,6 +177,8 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         Event::Refused { socket, call, error } => {
             format!("{} is refused its {}: {error}", who(socket), asked(call))
         }
+        Event::Replied { socket, number, args } => replied(&who(socket), *number, args),
+        Event::Said { socket, number, name, args } => said(&who(socket), *number, name, args),
         Event::Sent { message, room, .. } => {
             format!("{} is sent to {room:?}", cast.message(*message))
         }
@@ -207,6 +210,23 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
 
 fn seq_of(seq: Option<u64>) -> String {
     seq.map_or(String::new(), |seq| format!(" (seq {seq})"))
+}
+
+fn heard(who: &str, name: &str, args: &[Value]) -> String {
+    format!("{who} hears {name}{}", listed(args))
+}
+
+fn replied(who: &str, number: u64, args: &[Value]) -> String {
+    format!("{who} has the answer to its call {number}:{}", listed(args))
+}
+
+fn said(who: &str, number: u64, name: &str, args: &[Value]) -> String {
+    format!("{who} says {name}{} (call {number})", listed(args))
+}
+
+/// Arguments, each after a space.
+pub(crate) fn listed(args: &[Value]) -> String {
+    args.iter().map(|argument| format!(" {argument}")).collect()
 }
 
 fn change(Change(is_in, sid): &Change, cast: &Cast<'_>) -> String {

@@ -6,6 +6,7 @@
 //! milliseconds. (Groce et al., "Swarm Testing", ISSTA 2012.)
 
 mod packets;
+mod script;
 
 use std::collections::BTreeSet;
 
@@ -14,6 +15,8 @@ use crate::plan::{
     Act, Client, Direction, Fault, FaultKind, Latency, Network, Operation, Plan, RESEND_MS,
     Reconnect, Server, StreamShape, Substrate, Transport, VERSION,
 };
+
+pub(crate) use script::scripted;
 
 /// How big plans are and whether anything goes wrong in them.
 #[derive(Clone, Debug)]
@@ -59,25 +62,42 @@ const RECOVERY_PERCENT: u64 = 40;
 ///
 /// If the profile has no clients.
 pub fn generate(seed: u64, profile: &Profile) -> Plan {
+    draw(seed, profile, |dice, network, duration_ms| {
+        let rooms = rooms(dice);
+        let mut taste = taste(dice);
+        if network.stream != StreamShape::WIDE {
+            taste.bytes_max = taste.bytes_max.min(200);
+        }
+        let ids = 0..count(dice, profile);
+        let clients =
+            ids.map(|id| client(dice, id, profile.operations, duration_ms, rooms.len(), &taste));
+        let clients = clients.collect();
+        (rooms, clients)
+    })
+}
+
+/// How many clients take part.
+fn count(dice: &mut Dice, profile: &Profile) -> u32 {
+    let most = u32::try_from(profile.clients).expect("few clients");
+    if most > 2 {
+        u32::try_from(dice.between(2, most.into())).expect("at most as many")
+    } else {
+        most
+    }
+}
+
+/// A plan with the rooms and clients that `cast` draws, given the network and the duration.
+fn draw(
+    seed: u64,
+    profile: &Profile,
+    cast: impl FnOnce(&mut Dice, &Network, u64) -> (Vec<String>, Vec<Client>),
+) -> Plan {
     let mut dice = Dice::new(seed);
     let duration_ms = dice.between(600, 1000 + 50 * profile.operations as u64);
     let mut network = network(&mut dice);
     let mut server = server(&mut dice);
-    let rooms = rooms(&mut dice);
-    let mut taste = taste(&mut dice);
-    if network.stream != StreamShape::WIDE {
-        taste.bytes_max = taste.bytes_max.min(200);
-    }
-    let count = if profile.clients > 2 {
-        dice.between(2, profile.clients as u64)
-    } else {
-        profile.clients as u64
-    };
-    let ids: Vec<u32> = (0..u32::try_from(count).expect("few clients")).collect();
-    let mut clients: Vec<Client> = ids
-        .iter()
-        .map(|&id| client(&mut dice, id, profile.operations, duration_ms, rooms.len(), &taste))
-        .collect();
+    let (rooms, mut clients) = cast(&mut dice, &network, duration_ms);
+    let ids: Vec<u32> = clients.iter().map(|client| client.id).collect();
     let mut faults =
         if profile.faults { faults(&mut dice, duration_ms, &ids, &server) } else { Vec::new() };
     let mut reconnect = Reconnect {
@@ -112,6 +132,7 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
     }
     Plan {
         version: VERSION,
+        application: None,
         origin: Some(seed),
         duration_ms,
         network,
@@ -252,13 +273,14 @@ fn client(
         .enumerate()
         .map(|(index, at_ms)| {
             let act = course.act(dice, index == 0, rooms, taste);
-            course.follow(act);
+            course.follow(&act);
             Operation { at_ms, act }
         })
         .collect();
     let transport = Transport::WebSocket;
     let (rejoins, recovers) = (course.rejoins, false);
-    Client { id, start_ms, rejoins, recovers, transport, operations }
+    let (opening, probe) = (Vec::new(), Vec::new());
+    Client { id, start_ms, rejoins, recovers, transport, operations, opening, probe }
 }
 
 /// When a client acts: all over the plan, or in a few volleys, so that one act
@@ -309,8 +331,8 @@ impl Course {
         act(dice, rooms, room, any, taste)
     }
 
-    fn follow(&mut self, act: Act) {
-        match act {
+    fn follow(&mut self, act: &Act) {
+        match *act {
             Act::Disconnect => {
                 self.connected = false;
                 self.lose();
@@ -328,7 +350,11 @@ impl Course {
                     self.joined.insert(to);
                 }
             }
-            Act::Echo | Act::Message { .. } | Act::Unwatch { .. } | Act::Watch { .. } => {}
+            Act::Call(_)
+            | Act::Echo
+            | Act::Message { .. }
+            | Act::Unwatch { .. }
+            | Act::Watch { .. } => {}
         }
     }
 

@@ -12,7 +12,7 @@
 
 mod packets;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +20,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use crate::actor::Actor;
+use crate::application::Server;
 use crate::faults::{LinkState, Passage, ServerState, Step, timeline, told};
 use crate::freeze::{Switch, freezable};
 use crate::history::{Event, History, Mark, SERVER_KILLED, SERVER_STARTS};
@@ -39,13 +40,14 @@ pub struct Wreck(pub String);
 const TCP_CAPACITY: usize = 1024;
 
 /// Runs a plan to its end. A wrecked world's history is as long as it got.
-pub fn run(plan: &Plan) -> (History, Option<Wreck>) {
+pub fn run(plan: &Plan, server: Server) -> (History, Option<Wreck>) {
     align_task_ids();
     let stage = Rc::new(Stage::default());
     let plan = Rc::new(plan.clone());
+    let server = Rc::new(RefCell::new(server));
     let driven = catch_unwind(AssertUnwindSafe(|| match plan.network.substrate {
-        Substrate::Packets => packets::drive(&plan, &stage),
-        Substrate::Turmoil => drive(&plan, &stage),
+        Substrate::Packets => packets::drive(&plan, &server, &stage),
+        Substrate::Turmoil => drive(&plan, &server, &stage),
     }));
     let told = panics::take();
     let wreck = match driven {
@@ -116,6 +118,9 @@ impl Quiet {
     }
 }
 
+/// What gives the server its handlers at each of its starts.
+type Starter = Rc<RefCell<Server>>;
+
 /// What is still to come in a world: changes of the network, then marks.
 struct Script {
     steps: Peekable<std::vec::IntoIter<Step>>,
@@ -142,10 +147,10 @@ impl Script {
     }
 }
 
-fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
+fn drive(plan: &Rc<Plan>, server: &Starter, stage: &Rc<Stage>) -> HostResult {
     let quiet = Quiet::of(plan);
     let switches = Switches::of(plan);
-    let mut sim = build(plan, stage, quiet, &switches);
+    let mut sim = build(plan, server, stage, quiet, &switches);
     let mut script = Script::new(plan, quiet);
     let mut links = Links::default();
     loop {
@@ -165,6 +170,7 @@ fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
 
 fn build(
     plan: &Rc<Plan>,
+    server: &Starter,
     stage: &Rc<Stage>,
     quiet: Quiet,
     switches: &Switches,
@@ -183,12 +189,14 @@ fn build(
     }
     let mut sim = builder.build();
     let starts = Rc::new(Cell::new(0));
-    let (config, on) = (Rc::clone(plan), Rc::clone(stage));
-    let server_switch = Rc::clone(&switches.server);
+    let (config, server, on) = (Rc::clone(plan), Rc::clone(server), Rc::clone(stage));
+    let switch = Rc::clone(&switches.server);
     sim.host(SERVER, move || {
         starts.set(starts.get() + 1);
-        let server = run_server::<Turmoil>(Rc::clone(&config), starts.get(), Rc::clone(&on), quiet);
-        freezable(Rc::clone(&server_switch), server)
+        let handlers = server.borrow_mut()(starts.get());
+        let (plan, stage) = (Rc::clone(&config), Rc::clone(&on));
+        let server = run_server::<Turmoil>(plan, starts.get(), handlers, stage, quiet);
+        freezable(Rc::clone(&switch), server)
     });
     for client in &plan.clients {
         let actor = Actor::new(Rc::clone(plan), client, Rc::clone(stage));

@@ -3,10 +3,10 @@
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use sim::plan::Substrate;
-use sim::swarm::Profile;
+use crate::plan::Substrate;
+use crate::swarm::Profile;
 
-/// Runs parlor, with real Socket.IO clients, in a simulated network under faults.
+/// Runs a server on parlor, with real Socket.IO clients, in a simulated network under faults.
 #[derive(clap::Parser, Debug)]
 #[command(version)]
 pub(crate) struct Args {
@@ -30,7 +30,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Makes a failing plan small.
     Shrink(ShrinkArgs),
-    /// Runs its share of the seeds of a fleet (started by `sim fleet`).
+    /// Runs its share of the seeds of a fleet (started by a fleet).
     #[command(hide = true)]
     Worker(WorkerArgs),
 }

@@ -2,31 +2,38 @@
 
 use std::io::{self, Write};
 
-use sim::coverage::{Coverage, Situation};
+use crate::application::Subject;
+use crate::coverage::{Coverage, Situation};
 
 use super::args::CoverageArgs;
 use super::{CommandError, Outcome, fleet};
 
 /// Runs the seeds and writes the table alone.
-pub(super) fn run(args: &CoverageArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
-    let summary = fleet::gather_all(&args.seeds)?;
+pub(super) fn run(
+    subject: &dyn Subject,
+    args: &CoverageArgs,
+    out: &mut dyn Write,
+) -> Result<Outcome, CommandError> {
+    let summary = fleet::gather_all(subject, &args.seeds)?;
     if args.json {
         let text = serde_json::to_string(&summary.coverage).expect("its keys are names");
         writeln!(out, "{text}")?;
     } else {
-        write(&summary.coverage, &summary.never_reached, out)?;
+        write(subject, &summary.coverage, &summary.never_reached, out)?;
     }
     Ok(summary.outcome())
 }
 
 /// Writes the table, and what is missing in it.
 pub(super) fn write(
+    subject: &dyn Subject,
     coverage: &Coverage,
     never_reached: &[Situation],
     out: &mut dyn Write,
 ) -> io::Result<()> {
     writeln!(out, "{:<62} {:>8} {:>9}", "situation", "runs", "times")?;
-    for (situation, reached) in coverage.rows() {
+    for (situation, reached) in coverage.rows().filter(|(it, _)| subject.situations().contains(it))
+    {
         writeln!(out, "{:<62} {:>8} {:>9}", situation.text(), reached.runs, reached.times)?;
     }
     for situation in never_reached {

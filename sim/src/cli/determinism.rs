@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use crate::application::Subject;
+use crate::swarm::Profile;
 use serde::Serialize;
-use sim::swarm::Profile;
 
 use super::args::DeterminismArgs;
 use super::worker::{SeedResult, Share, Worker};
@@ -25,11 +26,15 @@ struct Summary {
 }
 
 /// Runs the check.
-pub(super) fn run(args: &DeterminismArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+pub(super) fn run(
+    subject: &dyn Subject,
+    args: &DeterminismArgs,
+    out: &mut dyn Write,
+) -> Result<Outcome, CommandError> {
     let profile = Profile::from(&args.profile);
     let share = Share { start: args.start, step: 1, end: args.start.saturating_add(args.seeds) };
-    let first = hashes(share, &profile);
-    let second = hashes(share, &profile);
+    let first = hashes(subject, share, &profile);
+    let second = hashes(subject, share, &profile);
     let elsewhere = [hashes_elsewhere(share, args)?, hashes_elsewhere(share, args)?];
     let differing = |other: &BTreeMap<u64, u64>| -> Vec<u64> {
         share.seeds().filter(|seed| other.get(seed) != first.get(seed)).collect()
@@ -45,8 +50,8 @@ pub(super) fn run(args: &DeterminismArgs, out: &mut dyn Write) -> Result<Outcome
     Ok(if is_clean { Outcome::Clean } else { Outcome::NonDeterministic })
 }
 
-fn hashes(share: Share, profile: &Profile) -> BTreeMap<u64, u64> {
-    share.seeds().map(|seed| (seed, SeedResult::of(seed, profile).hash)).collect()
+fn hashes(subject: &dyn Subject, share: Share, profile: &Profile) -> BTreeMap<u64, u64> {
+    share.seeds().map(|seed| (seed, SeedResult::of(subject, seed, profile).hash)).collect()
 }
 
 fn hashes_elsewhere(

@@ -6,12 +6,13 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::application::Subject;
+use crate::picture;
+use crate::plan::Plan;
+use crate::run::{Run, run_for};
+use crate::shrink::{Shrunk, shrink};
+use crate::story;
 use serde::Serialize;
-use sim::picture;
-use sim::plan::Plan;
-use sim::run::{Run, run};
-use sim::shrink::{Shrunk, shrink};
-use sim::story;
 
 use super::CommandError;
 use super::args::FailingArgs;
@@ -48,20 +49,25 @@ pub(crate) struct Report {
 /// # Panics
 ///
 /// If the run does not fail.
-pub(crate) fn report(plan: &Plan, whole: &Run, args: &FailingArgs) -> Result<Report, CommandError> {
+pub(crate) fn report(
+    subject: &dyn Subject,
+    plan: &Plan,
+    whole: &Run,
+    args: &FailingArgs,
+) -> Result<Report, CommandError> {
     let guarantees: BTreeSet<String> =
         whole.judgement.guarantees().into_iter().map(str::to_owned).collect();
     // Clients' own view comes first among the failures, and the earliest tells most.
     let first = whole.judgement.failures.first().expect("only failing plans are reported");
-    let Shrunk { plan, runs, .. } = shrink_for(&first.guarantee, plan, args.shrink_runs);
-    let small = run(&plan);
+    let Shrunk { plan, runs, .. } = shrink_for(subject, &first.guarantee, plan, args.shrink_runs);
+    let small = run_for(subject, &plan);
     let failure = small.judgement.failures.iter().find(|it| it.guarantee == first.guarantee);
     let failure = failure.expect("shrinking keeps the guarantee that is broken");
     let name = plan.origin.map_or_else(|| "plan".to_owned(), |seed| format!("seed-{seed}"));
     let file = args.out.join(format!("{name}-{}.json", failure.guarantee));
     store(&plan, &file)?;
     let picture = file.with_extension("html");
-    let replay = replay(&file);
+    let replay = replay(subject, &file);
     write(&picture, &picture::page(&plan, &small.history, Some(failure), &replay))?;
     Ok(Report {
         seed: plan.origin,
@@ -80,9 +86,14 @@ pub(crate) fn report(plan: &Plan, whole: &Run, args: &FailingArgs) -> Result<Rep
 
 /// Makes a plan small that breaks `guarantee`; a candidate counts only if it
 /// breaks the same one.
-pub(crate) fn shrink_for(guarantee: &str, plan: &Plan, runs_max: usize) -> Shrunk {
+pub(crate) fn shrink_for(
+    subject: &dyn Subject,
+    guarantee: &str,
+    plan: &Plan,
+    runs_max: usize,
+) -> Shrunk {
     shrink(plan, runs_max, &mut |candidate| {
-        run(candidate).judgement.guarantees().contains(guarantee)
+        run_for(subject, candidate).judgement.guarantees().contains(guarantee)
     })
 }
 
@@ -101,8 +112,8 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), CommandError> {
 }
 
 /// The command that runs a stored plan again.
-pub(crate) fn replay(file: &Path) -> String {
-    format!("cargo run --release -p sim -- replay {}", file.display())
+pub(crate) fn replay(subject: &dyn Subject, file: &Path) -> String {
+    format!("{} replay {}", subject.command(), file.display())
 }
 
 impl Report {

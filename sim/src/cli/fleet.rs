@@ -11,12 +11,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use crate::application::Subject;
+use crate::coverage::{Coverage, RUNS_MIN, Situation};
+use crate::judge::Counts;
+use crate::run::run_for;
+use crate::swarm::Profile;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use sim::coverage::{Coverage, RUNS_MIN, Situation};
-use sim::judge::Counts;
-use sim::run::run as run_plan;
-use sim::swarm::{Profile, generate};
 
 use super::args::{FleetArgs, SeedsArgs};
 use super::failing::{self, Report};
@@ -47,14 +48,18 @@ pub(super) struct Summary {
 }
 
 /// Runs the fleet.
-pub(super) fn run(args: &FleetArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
-    let mut summary = gather_all(&args.seeds)?;
-    tell_some(args, &mut summary)?;
+pub(super) fn run(
+    subject: &dyn Subject,
+    args: &FleetArgs,
+    out: &mut dyn Write,
+) -> Result<Outcome, CommandError> {
+    let mut summary = gather_all(subject, &args.seeds)?;
+    tell_some(subject, args, &mut summary)?;
     if args.json {
         let text = serde_json::to_string(&summary).expect("a summary has only strings as keys");
         writeln!(out, "{text}")?;
     } else {
-        write(&summary, args, out)?;
+        write(subject, &summary, args, out)?;
     }
     Ok(summary.outcome())
 }
@@ -67,7 +72,7 @@ impl Summary {
 }
 
 /// Runs all seeds.
-pub(super) fn gather_all(args: &SeedsArgs) -> Result<Summary, CommandError> {
+pub(super) fn gather_all(subject: &dyn Subject, args: &SeedsArgs) -> Result<Summary, CommandError> {
     let end = args.start.saturating_add(args.seeds);
     let jobs = args.jobs.get().min(args.seeds.max(1));
     let shares = (0..jobs).map(|job| Share { start: args.start + job, step: jobs, end });
@@ -79,7 +84,9 @@ pub(super) fn gather_all(args: &SeedsArgs) -> Result<Summary, CommandError> {
     summary.runs_per_second = args.seeds as f64 / summary.seconds;
     progress.finish_and_clear();
     if summary.seeds >= RUNS_MIN {
-        summary.never_reached = summary.coverage.missed(&Profile::from(&args.profile));
+        let missed = summary.coverage.missed(&Profile::from(&args.profile));
+        let missed = missed.into_iter().filter(|it| subject.situations().contains(it));
+        summary.never_reached = missed.collect();
     }
     Ok(summary)
 }
@@ -163,7 +170,11 @@ fn take_in(
 }
 
 /// Tells and shrinks the first failing seeds, one of each guarantee before others.
-fn tell_some(args: &FleetArgs, summary: &mut Summary) -> Result<(), CommandError> {
+fn tell_some(
+    subject: &dyn Subject,
+    args: &FleetArgs,
+    summary: &mut Summary,
+) -> Result<(), CommandError> {
     let mut told: Vec<&[String]> = Vec::new();
     for (&seed, guarantees) in &summary.failing {
         let is_new = !told.contains(&guarantees.as_slice());
@@ -171,16 +182,21 @@ fn tell_some(args: &FleetArgs, summary: &mut Summary) -> Result<(), CommandError
             continue;
         }
         told.push(guarantees);
-        let plan = generate(seed, &Profile::from(&args.seeds.profile));
-        let run = run_plan(&plan);
+        let plan = subject.plan(seed, &Profile::from(&args.seeds.profile));
+        let run = run_for(subject, &plan);
         if !run.judgement.failures.is_empty() {
-            summary.reports.push(failing::report(&plan, &run, &args.failing)?);
+            summary.reports.push(failing::report(subject, &plan, &run, &args.failing)?);
         }
     }
     Ok(())
 }
 
-fn write(summary: &Summary, args: &FleetArgs, out: &mut dyn Write) -> Result<(), CommandError> {
+fn write(
+    subject: &dyn Subject,
+    summary: &Summary,
+    args: &FleetArgs,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
     for report in &summary.reports {
         report.write(out)?;
     }
@@ -200,7 +216,7 @@ fn write(summary: &Summary, args: &FleetArgs, out: &mut dyn Write) -> Result<(),
         summary.counts.connections,
         summary.counts.indeterminate
     )?;
-    coverage::write(&summary.coverage, &summary.never_reached, out)?;
+    coverage::write(subject, &summary.coverage, &summary.never_reached, out)?;
     Ok(())
 }
 

@@ -12,8 +12,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::plan::Plan;
 use serde::Deserialize;
-use sim::plan::Plan;
 
 use super::args::MutantsArgs;
 use super::{CommandError, Outcome};

@@ -4,13 +4,14 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use crate::application::Subject;
+use crate::judge::{Counts, Failure};
+use crate::picture;
+use crate::plan::Plan;
+use crate::run::{Run, run_for};
+use crate::story;
+use crate::swarm::Profile;
 use serde::Serialize;
-use sim::judge::{Counts, Failure};
-use sim::picture;
-use sim::plan::Plan;
-use sim::run::{Run, run as run_plan};
-use sim::story;
-use sim::swarm::{Profile, generate};
 
 use super::args::{OutputArgs, ReplayArgs, RunArgs, ShrinkArgs};
 use super::{CommandError, Outcome, failing};
@@ -26,22 +27,24 @@ struct RunJson<'a> {
 }
 
 /// `sim run`: the plan of one seed.
-pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+pub(super) fn run(
+    subject: &dyn Subject,
+    args: &RunArgs,
+    out: &mut dyn Write,
+) -> Result<Outcome, CommandError> {
     let seed = args.seed.seed();
-    let plan = generate(seed, &Profile::from(&args.profile));
+    let plan = subject.plan(seed, &Profile::from(&args.profile));
     if let Some(path) = &args.plan {
         failing::store(&plan, path)?;
     }
-    let run = run_plan(&plan);
+    let run = run_for(subject, &plan);
     write_history(&run, &args.output)?;
-    let again = format!(
-        "cargo run --release -p sim -- run {seed} {}",
-        args.profile.to_arguments().join(" ")
-    );
+    let again =
+        format!("{} run {seed} {}", subject.command(), args.profile.to_arguments().join(" "));
     draw(&plan, &run, &args.output, &again)?;
     let report = match run.judgement.failures.is_empty() {
         true => None,
-        false => Some(failing::report(&plan, &run, &args.failing)?),
+        false => Some(failing::report(subject, &plan, &run, &args.failing)?),
     };
     let outcome = outcome(&run);
     if args.output.json {
@@ -56,11 +59,15 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> Result<Outcome, Comman
 }
 
 /// `sim replay`: a stored plan.
-pub(super) fn replay(args: &ReplayArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
-    let plan = read(&args.file)?;
-    let run = run_plan(&plan);
+pub(super) fn replay(
+    subject: &dyn Subject,
+    args: &ReplayArgs,
+    out: &mut dyn Write,
+) -> Result<Outcome, CommandError> {
+    let plan = read(subject, &args.file)?;
+    let run = run_for(subject, &plan);
     write_history(&run, &args.output)?;
-    draw(&plan, &run, &args.output, &failing::replay(&args.file))?;
+    draw(&plan, &run, &args.output, &failing::replay(subject, &args.file))?;
     if args.output.json {
         write_json(&plan, &run, None, out)?;
         return Ok(outcome(&run));
@@ -79,9 +86,13 @@ pub(super) fn replay(args: &ReplayArgs, out: &mut dyn Write) -> Result<Outcome, 
 }
 
 /// `sim shrink`: a stored plan, made small.
-pub(super) fn shrink(args: &ShrinkArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
-    let plan = read(&args.file)?;
-    let run = run_plan(&plan);
+pub(super) fn shrink(
+    subject: &dyn Subject,
+    args: &ShrinkArgs,
+    out: &mut dyn Write,
+) -> Result<Outcome, CommandError> {
+    let plan = read(subject, &args.file)?;
+    let run = run_for(subject, &plan);
     let is_wanted = |failure: &&Failure| {
         args.guarantee.as_ref().is_none_or(|wanted| *wanted == failure.guarantee)
     };
@@ -89,7 +100,7 @@ pub(super) fn shrink(args: &ShrinkArgs, out: &mut dyn Write) -> Result<Outcome, 
         writeln!(out, "this plan does not fail so with the code as it is: nothing to shrink")?;
         return Ok(Outcome::Clean);
     };
-    let shrunk = failing::shrink_for(&failure.guarantee, &plan, args.runs);
+    let shrunk = failing::shrink_for(subject, &failure.guarantee, &plan, args.runs);
     failing::store(&shrunk.plan, &args.output)?;
     writeln!(out, "{} broken by {}", failure.guarantee, plan.size())?;
     let minimal = if shrunk.is_minimal { "nothing more can go" } else { "the runs were used up" };
@@ -98,10 +109,16 @@ pub(super) fn shrink(args: &ShrinkArgs, out: &mut dyn Write) -> Result<Outcome, 
     Ok(Outcome::Violation)
 }
 
-fn read(path: &Path) -> Result<Plan, CommandError> {
+fn read(subject: &dyn Subject, path: &Path) -> Result<Plan, CommandError> {
     let refuse = |source| CommandError::File { path: path.to_owned(), source };
     let json = fs::read_to_string(path).map_err(refuse)?;
-    Plan::decode(&json).map_err(|source| CommandError::Plan { path: path.to_owned(), source })
+    let plan = Plan::decode(&json)
+        .map_err(|source| CommandError::Plan { path: path.to_owned(), source })?;
+    if plan.application.as_deref() != subject.application() {
+        let of = plan.application.unwrap_or_else(|| "the chat".to_owned());
+        return Err(CommandError::Foreign { path: path.to_owned(), of });
+    }
+    Ok(plan)
 }
 
 fn outcome(run: &Run) -> Outcome {

@@ -3,11 +3,12 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use crate::application::Subject;
+use crate::coverage::{self, Times};
+use crate::judge::Counts;
+use crate::run::run_for;
+use crate::swarm::Profile;
 use serde::{Deserialize, Serialize};
-use sim::coverage::{self, Times};
-use sim::judge::Counts;
-use sim::run::run as run_plan;
-use sim::swarm::{Profile, generate};
 
 use super::args::{ProfileArgs, WorkerArgs};
 use super::{CommandError, Outcome};
@@ -27,9 +28,9 @@ pub(crate) struct SeedResult {
 
 impl SeedResult {
     /// Runs one seed in this process.
-    pub(crate) fn of(seed: u64, profile: &Profile) -> Self {
-        let plan = generate(seed, profile);
-        let run = run_plan(&plan);
+    pub(crate) fn of(subject: &dyn Subject, seed: u64, profile: &Profile) -> Self {
+        let plan = subject.plan(seed, profile);
+        let run = run_for(subject, &plan);
         let guarantees = run.judgement.guarantees().into_iter().map(str::to_owned).collect();
         Self {
             seed,
@@ -59,11 +60,15 @@ impl Share {
 }
 
 /// Runs a worker's share, in the worker's process.
-pub(crate) fn run(args: &WorkerArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+pub(crate) fn run(
+    subject: &dyn Subject,
+    args: &WorkerArgs,
+    out: &mut dyn Write,
+) -> Result<Outcome, CommandError> {
     let profile = Profile::from(&args.profile);
     let share = Share { start: args.start, step: args.step.get(), end: args.end };
     for seed in share.seeds() {
-        let result = SeedResult::of(seed, &profile);
+        let result = SeedResult::of(subject, seed, &profile);
         let line = serde_json::to_string(&result).expect("a result has only strings as keys");
         writeln!(out, "{line}")?;
         out.flush()?;

@@ -130,6 +130,9 @@ impl<'a> Reader<'a> {
             | Event::GivenUp { .. }
             | Event::Notice { .. }
             | Event::Ponged { .. }
+            | Event::Heard { .. }
+            | Event::Replied { .. }
+            | Event::Said { .. }
             | Event::Quiet { .. }
             | Event::Unwatched { .. }
             | Event::UnwatchSent { .. }

@@ -6,10 +6,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde_json::Value;
+
 use crate::history::{
     Call, Change, Event, History, MessageId, Order, SERVER_KILLED, SERVER_STARTS, SocketId,
 };
 use crate::plan::Plan;
+use crate::story::listed;
 
 use super::bands::Bands;
 
@@ -117,6 +120,8 @@ struct Reader<'a> {
     /// Where a message was sent, and its arrow, until it is accepted.
     sent: BTreeMap<MessageId, usize>,
     accepted: BTreeMap<MessageId, usize>,
+    /// Where something was said to an application.
+    said: BTreeMap<(SocketId, u64), usize>,
 }
 
 impl<'a> Scene<'a> {
@@ -133,6 +138,16 @@ impl<'a> Scene<'a> {
     /// The client that a socket belongs to, and when it lived first.
     pub(super) fn life(&self, socket: SocketId) -> Option<&Life> {
         self.lives.iter().find(|life| life.socket == socket)
+    }
+}
+
+/// What a mark of the quiet phase means.
+fn meaning(mark: crate::history::Mark) -> &'static str {
+    match mark {
+        crate::history::Mark::Gone => "all have gone",
+        crate::history::Mark::Healed => "all faults are over, nobody acts any more",
+        crate::history::Mark::Probe => "all must be back; each sends a probe",
+        crate::history::Mark::Settled => "all that was sent has arrived; all go now",
     }
 }
 
@@ -156,6 +171,7 @@ impl<'a> Reader<'a> {
             calls: BTreeMap::new(),
             sent: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            said: BTreeMap::new(),
         }
     }
 
@@ -183,15 +199,20 @@ impl<'a> Reader<'a> {
             Event::Foreign { socket, .. } => {
                 self.mark(row, *socket, Sign::Complaint, "nobody sent this".to_owned());
             }
+            Event::Heard { socket, name, args } => {
+                self.mark(row, *socket, Sign::Heard, format!("hears {name}{}", listed(args)));
+            }
+            Event::Replied { socket, number, args } => {
+                self.own_answer(row, *socket, *number, args);
+            }
+            Event::Said { socket, number, name, args } => {
+                self.said.insert((*socket, *number), row);
+                let label = format!("{number}: {name}{}", listed(args));
+                self.mark(row, *socket, Sign::Said, label);
+            }
             Event::Fault { what } => self.fault(row, what),
             Event::Quiet { mark } => {
-                let text = match mark {
-                    crate::history::Mark::Gone => "all have gone",
-                    crate::history::Mark::Healed => "all faults are over, nobody acts any more",
-                    crate::history::Mark::Probe => "all must be back; each sends a probe",
-                    crate::history::Mark::Settled => "all that was sent has arrived; all go now",
-                };
-                self.scene.notes.push((row, text.to_owned()));
+                self.scene.notes.push((row, meaning(*mark).to_owned()));
             }
             Event::Witnessed { order } => self.witness(row, order),
             Event::Ponged { socket } => {
@@ -225,6 +246,16 @@ impl<'a> Reader<'a> {
         if let Some(&client) = self.clients.get(&socket) {
             self.scene.marks.push(Mark { client, row, sign, label });
         }
+    }
+
+    /// When the server saw it nobody knows; the arrow goes there and back between.
+    fn own_answer(&mut self, row: usize, socket: SocketId, number: u64, args: &[Value]) {
+        if let Some(&from) = self.said.get(&(socket, number)) {
+            let middle = from.midpoint(row);
+            self.arrow(Cargo::Call, socket, (from, Some(middle)), None, "");
+            self.arrow(Cargo::Answer, socket, (middle, Some(row)), None, "");
+        }
+        self.mark(row, socket, Sign::Answered, format!("answer to {number}:{}", listed(args)));
     }
 
     fn end(&mut self, row: usize, socket: SocketId, reason: &str) {

@@ -94,10 +94,13 @@ impl Plan {
     fn drain_ms(&self) -> u64 {
         const ENVELOPE_BYTES: u64 = 400;
         let operations = self.clients.iter().flat_map(|client| &client.operations);
+        let said = self.clients.iter().flat_map(|it| it.opening.iter().chain(&it.probe));
+        let own: u64 = said.map(|say| ENVELOPE_BYTES + say.json().len() as u64).sum();
         let bytes: u64 = operations
-            .map(|operation| match operation.act {
+            .map(|operation| match &operation.act {
+                Act::Call(say) => ENVELOPE_BYTES + say.json().len() as u64,
                 Act::Message { bytes, attachments, .. } => {
-                    ENVELOPE_BYTES + u64::from(bytes) * (1 + u64::from(attachments))
+                    ENVELOPE_BYTES + u64::from(*bytes) * (1 + u64::from(*attachments))
                 }
                 Act::Disconnect
                 | Act::Drop
@@ -111,6 +114,6 @@ impl Plan {
                 | Act::Switch { .. } => ENVELOPE_BYTES,
             })
             .sum();
-        bytes / self.least_bytes()
+        (own + bytes) / self.least_bytes()
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use turmoil_net::{EnterGuard, HostId, KernelConfig, Net};
 
 use self::fabric::Fabric;
-use super::{Quiet, Script, Switches};
+use super::{Quiet, Script, Starter, Switches};
 use crate::actor::Actor;
 use crate::faults::{ServerState, Step, timeline, told};
 use crate::freeze::freezable;
@@ -37,7 +37,7 @@ const RESENDS_MAX: u32 = 10_000;
 /// Connections that wait to be accepted.
 const BACKLOG: usize = 1024;
 
-pub(super) fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
+pub(super) fn drive(plan: &Rc<Plan>, server: &Starter, stage: &Rc<Stage>) -> HostResult {
     let steps = timeline(plan);
     let (net, hosts) = hosts(plan, &steps);
     let guard = net.enter();
@@ -49,7 +49,7 @@ pub(super) fn drive(plan: &Rc<Plan>, stage: &Rc<Stage>) -> HostResult {
         .build()?;
     let mut local = LocalSet::new();
     local.unhandled_panic(UnhandledPanic::ShutdownRuntime);
-    runtime.block_on(World::new(plan, stage, &guard, &local, hosts).run())
+    runtime.block_on(World::new(plan, server, stage, &guard, &local, hosts).run())
 }
 
 /// The hosts of a world: of every start of the server, and of every client.
@@ -86,6 +86,7 @@ fn hosts(plan: &Plan, steps: &[Step]) -> (Net, Hosts) {
 
 struct World<'a> {
     plan: &'a Rc<Plan>,
+    starter: &'a Starter,
     stage: &'a Rc<Stage>,
     local: &'a LocalSet,
     hosts: Hosts,
@@ -99,6 +100,7 @@ struct World<'a> {
 impl<'a> World<'a> {
     fn new(
         plan: &'a Rc<Plan>,
+        starter: &'a Starter,
         stage: &'a Rc<Stage>,
         guard: &'a EnterGuard,
         local: &'a LocalSet,
@@ -107,7 +109,8 @@ impl<'a> World<'a> {
         let addresses = hosts.clients.iter().map(|(&id, &(_, address))| (address, id)).collect();
         let fabric = Fabric::new(guard, &plan.network, addresses);
         let (quiet, switches) = (Quiet::of(plan), Switches::of(plan));
-        Self { plan, stage, local, hosts, fabric, quiet, switches, starts: 0, server: None }
+        let (starts, server) = (0, None);
+        Self { plan, starter, stage, local, hosts, fabric, quiet, switches, starts, server }
     }
 
     async fn run(mut self) -> HostResult {
@@ -136,8 +139,9 @@ impl<'a> World<'a> {
         move_server(address);
         self.starts += 1;
         let start = self.starts as u64;
+        let handlers = self.starter.borrow_mut()(start);
         let (plan, stage) = (Rc::clone(self.plan), Rc::clone(self.stage));
-        let server = run_server::<Packets>(plan, start, stage, self.quiet);
+        let server = run_server::<Packets>(plan, start, handlers, stage, self.quiet);
         let server = freezable(Rc::clone(&self.switches.server), server);
         self.server = Some(self.local.spawn_local(scoped(host, async {
             if let Err(error) = server.await {

@@ -1,0 +1,42 @@
+//! The built-in chat, which proves the engine: its swarm, its server, its judges.
+
+use std::rc::Rc;
+
+use parlor::chat;
+
+use crate::application::{Server, Subject};
+use crate::coverage::Situation;
+use crate::history::{History, server_name};
+use crate::judge::{Judgement, judge};
+use crate::plan::Plan;
+use crate::swarm::{Profile, generate};
+
+/// parlor's own chat.
+#[derive(Clone, Copy, Debug)]
+pub struct Chat;
+
+impl Subject for Chat {
+    fn application(&self) -> Option<&str> {
+        None
+    }
+
+    fn command(&self) -> String {
+        "cargo run --release -p sim --".to_owned()
+    }
+
+    fn judge(&self, plan: &Plan, history: &History) -> Judgement {
+        judge(plan, history)
+    }
+
+    fn plan(&self, seed: u64, profile: &Profile) -> Plan {
+        generate(seed, profile)
+    }
+
+    fn server(&self) -> Server {
+        Box::new(|start| Rc::new(chat::app(vec!["/".to_owned()], server_name(start))))
+    }
+
+    fn situations(&self) -> &'static [Situation] {
+        &Situation::ALL
+    }
+}
