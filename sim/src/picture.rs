@@ -20,7 +20,7 @@ use std::fmt::Write;
 
 use crate::history::History;
 use crate::judge::Failure;
-use crate::plan::{Client, Plan, Substrate};
+use crate::plan::{Client, Plan, StreamShape, Substrate};
 use crate::promise;
 use crate::story;
 
@@ -105,6 +105,17 @@ fn settings(plan: &Plan) -> String {
         Substrate::Packets => "packets, sent again when lost",
         Substrate::Turmoil => "streams, broken by what is lost",
     };
+    let shape = match stream {
+        StreamShape::WIDE => "nothing is narrow".to_owned(),
+        StreamShape { read_bytes_max, buffer_bytes, bytes_per_ms } => format!(
+            "reads of up to {read_bytes_max} bytes, buffers of {buffer_bytes} bytes, \
+             {bytes_per_ms} bytes/ms"
+        ),
+    };
+    let shards = match (server.shards, server.exchange_delay_max_ms) {
+        (1, _) => "one shard".to_owned(),
+        (shards, delay_ms) => format!("{shards} shards, up to {delay_ms} ms between them"),
+    };
     let sessions = match (server.recovery_window_ms, server.recovery_packets_max) {
         (0, _) => "not kept for who comes back".to_owned(),
         (window_ms, 0) => format!("kept for {window_ms} ms"),
@@ -116,24 +127,15 @@ fn settings(plan: &Plan) -> String {
         (
             "Network",
             format!(
-                "{carrier}; {} to {} ms one way, steps of {} ms; reads of up to {} bytes, buffers of {} bytes, \
-                 {} bytes/ms",
-                latency.min_ms,
-                latency.max_ms,
-                network.tick_ms,
-                stream.read_bytes_max,
-                stream.buffer_bytes,
-                stream.bytes_per_ms
+                "{carrier}; {} to {} ms one way, steps of {} ms; {shape}",
+                latency.min_ms, latency.max_ms, network.tick_ms
             ),
         ),
         (
             "Server",
             format!(
-                "{} shards, up to {} ms between them; ping every {} ms, timeout {} ms",
-                server.shards,
-                server.exchange_delay_max_ms,
-                server.ping_interval_ms,
-                server.ping_timeout_ms
+                "{shards}; ping every {} ms, timeout {} ms",
+                server.ping_interval_ms, server.ping_timeout_ms
             ),
         ),
         ("Sessions", sessions),

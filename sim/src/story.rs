@@ -17,8 +17,11 @@ const LINES_MAX: usize = 60;
 /// Tells one failure of a run.
 pub fn tell(failure: &Failure, history: &History) -> String {
     let cast = Cast::of(history);
-    let mut lines: Vec<String> = history
-        .entries()
+    // How all went in the end concerns only what was seen there.
+    let settled = history.until_settled();
+    let is_over = settled.last().is_some_and(|last| failure.at_us <= last.at_us);
+    let entries = if is_over { settled } else { history.entries() };
+    let mut lines: Vec<String> = entries
         .iter()
         .filter(|entry| is_concerned(failure, &cast, &entry.event))
         .map(|entry| line(entry, failure, &cast))
