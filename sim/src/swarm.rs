@@ -62,7 +62,7 @@ const RECOVERY_PERCENT: u64 = 40;
 ///
 /// If the profile has no clients.
 pub fn generate(seed: u64, profile: &Profile) -> Plan {
-    draw(seed, profile, |dice, network, duration_ms| {
+    let (mut plan, mut dice) = draw(seed, profile, |dice, network, duration_ms| {
         let rooms = rooms(dice);
         let mut taste = taste(dice);
         if network.stream != StreamShape::WIDE {
@@ -73,7 +73,11 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
             ids.map(|id| client(dice, id, profile.operations, duration_ms, rooms.len(), &taste));
         let clients = clients.collect();
         (rooms, clients)
-    })
+    });
+    if dice.chance(RECOVERY_PERCENT) {
+        recovery(&mut dice, &mut plan.server, &mut plan.clients);
+    }
+    plan
 }
 
 /// How many clients take part.
@@ -86,12 +90,13 @@ fn count(dice: &mut Dice, profile: &Profile) -> u32 {
     }
 }
 
-/// A plan with the rooms and clients that `cast` draws, given the network and the duration.
+/// A plan with the rooms and clients that `cast` draws, given the network and the duration;
+/// and the dice, for what is drawn last.
 fn draw(
     seed: u64,
     profile: &Profile,
     cast: impl FnOnce(&mut Dice, &Network, u64) -> (Vec<String>, Vec<Client>),
-) -> Plan {
+) -> (Plan, Dice) {
     let mut dice = Dice::new(seed);
     let duration_ms = dice.between(600, 1000 + 50 * profile.operations as u64);
     let mut network = network(&mut dice);
@@ -127,10 +132,7 @@ fn draw(
         server.connect_timeout_ms += 600;
         reconnect.connect_timeout_ms += 600;
     }
-    if dice.chance(RECOVERY_PERCENT) {
-        recovery(&mut dice, &mut server, &mut clients);
-    }
-    Plan {
+    let plan = Plan {
         version: VERSION,
         application: None,
         origin: Some(seed),
@@ -141,7 +143,8 @@ fn draw(
         rooms,
         clients,
         faults,
-    }
+    };
+    (plan, dice)
 }
 
 fn network(dice: &mut Dice) -> Network {

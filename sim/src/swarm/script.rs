@@ -8,7 +8,7 @@ use super::{Profile, count, draw, times};
 
 /// The plan of a seed of an application.
 pub(crate) fn scripted(of: &impl Application, seed: u64, profile: &Profile) -> Plan {
-    let mut plan = draw(seed, profile, |dice, _, duration_ms| {
+    let (mut plan, _) = draw(seed, profile, |dice, _, duration_ms| {
         let drop_percent = dice.pick(&[0, 5, 15]);
         let away_percent = dice.pick(&[0, 0, 10]);
         let ids = 0..count(dice, profile);
@@ -23,6 +23,7 @@ pub(crate) fn scripted(of: &impl Application, seed: u64, profile: &Profile) -> P
                 id,
                 start_ms,
                 rejoins: false,
+                // What is said over a connection follows from the script, not from sessions.
                 recovers: false,
                 transport: Transport::WebSocket,
                 operations: operations.collect(),
@@ -33,9 +34,6 @@ pub(crate) fn scripted(of: &impl Application, seed: u64, profile: &Profile) -> P
         (Vec::new(), clients.collect())
     });
     plan.application = Some(of.name().to_owned());
-    // Their clients keep no sessions: what they say over a connection follows from the script.
-    plan.server.recovery_window_ms = 0;
-    plan.clients.iter_mut().for_each(|client| client.recovers = false);
     plan
 }
 
