@@ -67,15 +67,10 @@ fn confirmed(event: &Event) -> Option<(SocketId, Option<&str>, Option<&str>, Gua
 }
 
 fn early(entry: &Entry, socket: SocketId, guarantee: Guarantee) -> Failure {
-    Failure {
-        guarantee: guarantee.name().to_owned(),
-        sentence: "an ack arrived for what has no place in the engine's order yet".to_owned(),
-        at_us: entry.at_us,
-        needs_witness: true,
-        sockets: [socket].into(),
-        messages: [].into(),
-        rooms: entry.event.rooms().map(str::to_owned).collect(),
-    }
+    let sentence = "an ack arrived for what has no place in the engine's order yet".to_owned();
+    let rooms = entry.event.rooms().map(str::to_owned).collect();
+    let failure = Failure::new(guarantee.name(), sentence, entry.at_us, [socket]);
+    Failure { needs_witness: true, rooms, ..failure }
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 
 mod calls;
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use parlor::Io;
@@ -14,7 +13,7 @@ use crate::coverage::Situation;
 use crate::dice::Dice;
 use crate::heals;
 use crate::heartbeat;
-use crate::history::{History, SocketId};
+use crate::history::History;
 use crate::judge::{Counts, Failure, Judgement, illegal};
 use crate::plan::{Plan, Say};
 use crate::swarm::{Profile, scripted};
@@ -118,27 +117,5 @@ impl<A: Application> Subject for A {
 
     fn situations(&self) -> &'static [Situation] {
         &[Situation::ReconnectUnderFaults]
-    }
-}
-
-impl Failure {
-    /// A broken promise of an application: its name (one word: it becomes part of a file's
-    /// name), what happened in one sentence, when it was seen, and whose connections the
-    /// story is about.
-    pub fn new(
-        guarantee: &str,
-        sentence: String,
-        at_us: u64,
-        sockets: impl IntoIterator<Item = SocketId>,
-    ) -> Self {
-        Self {
-            guarantee: guarantee.to_owned(),
-            sentence,
-            at_us,
-            needs_witness: false,
-            sockets: sockets.into_iter().collect(),
-            messages: BTreeSet::new(),
-            rooms: BTreeSet::new(),
-        }
     }
 }

@@ -4,36 +4,30 @@
 //! connections, some vanish and are noticed by their silence. Then the server counts
 //! what it holds ([`Event::Census`]), and that has to be nothing.
 
-use std::collections::BTreeSet;
-
 use crate::history::{Entry, Event, History, Mark};
 use crate::judge::Failure;
 use crate::promise::CLEANUP;
 
 /// Judges what the server holds in the end; of a history that has no such count, nothing.
 pub fn check(history: &History) -> Vec<Failure> {
-    let failure = |at_us, held: &[(String, u64)]| Failure {
-        guarantee: CLEANUP.to_owned(),
-        sentence: format!("everybody has gone, and the server still holds {}", list(held)),
-        at_us,
-        needs_witness: true,
-        sockets: BTreeSet::new(),
-        messages: BTreeSet::new(),
-        rooms: BTreeSet::new(),
-    };
-    let judge = |entry: &Entry| {
-        let Event::Census { held } = &entry.event else { return None };
-        (!held.is_empty()).then(|| failure(entry.at_us, held))
-    };
-    let entries = history.entries();
-    let is_over = |entry: &Entry| entry.event == Event::Quiet { mark: Mark::Gone };
-    let is_told = |entry: &Entry| matches!(entry.event, Event::Census { .. });
-    if let Some(end) = entries.iter().find(|entry| is_over(entry))
-        && !entries.iter().any(is_told)
-    {
-        return vec![failure(end.at_us, &[("what it does not say".to_owned(), 1)])];
+    let mut is_told = false;
+    let mut failures = Vec::new();
+    for Entry { at_us, event } in history.entries() {
+        if let Event::Census { held } = event {
+            is_told = true;
+            if !held.is_empty() {
+                failures.push(failure(*at_us, &list(held)));
+            }
+        } else if *event == (Event::Quiet { mark: Mark::Gone }) && !is_told {
+            failures.push(failure(*at_us, "what it does not say"));
+        }
     }
-    entries.iter().filter_map(judge).collect()
+    failures
+}
+
+fn failure(at_us: u64, held: &str) -> Failure {
+    let sentence = format!("everybody has gone, and the server still holds {held}");
+    Failure { needs_witness: true, ..Failure::new(CLEANUP, sentence, at_us, []) }
 }
 
 /// What is held, for people.

@@ -66,25 +66,25 @@ impl<'a> Recovery<'a> {
             | Event::Census { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
-            | Event::Packets { .. }
             | Event::Foreign { .. }
             | Event::GivenUp { .. }
+            | Event::Heard { .. }
             | Event::JoinSent { .. }
             | Event::LeaveSent { .. }
-            | Event::Heard { .. }
-            | Event::Replied { .. }
-            | Event::Said { .. }
+            | Event::Notice { .. }
+            | Event::Packets { .. }
             | Event::Ponged { .. }
             | Event::Quiet { mark: Mark::Gone | Mark::Healed }
             | Event::Refused { .. }
+            | Event::Replied { .. }
+            | Event::Said { .. }
             | Event::Sent { .. }
-            | Event::Notice { .. }
             | Event::SwitchSent { .. }
             | Event::Unwatched { .. }
             | Event::UnwatchSent { .. }
+            | Event::Upgraded { .. }
             | Event::Watched { .. }
             | Event::WatchSent { .. }
-            | Event::Upgraded { .. }
             | Event::Wish { is_connected: false, .. }
             | Event::Witnessed { .. } => {}
         }
@@ -142,13 +142,9 @@ fn failure<const S: usize, const M: usize, const R: usize>(
     rooms: [&str; R],
 ) -> Failure {
     Failure {
-        guarantee: HEALS.to_owned(),
-        sentence,
-        at_us,
-        needs_witness: false,
-        sockets: sockets.into(),
         messages: messages.into(),
         rooms: rooms.iter().map(|&room| room.to_owned()).collect(),
+        ..Failure::new(HEALS, sentence, at_us, sockets)
     }
 }
 

@@ -44,6 +44,28 @@ pub struct Failure {
     pub rooms: BTreeSet<String>,
 }
 
+impl Failure {
+    /// A broken promise that clients alone can see: its name (one word: it becomes part of a
+    /// file's name), what happened in one sentence, when it was seen, and whose connections
+    /// the story is about.
+    pub fn new(
+        guarantee: &str,
+        sentence: String,
+        at_us: u64,
+        sockets: impl IntoIterator<Item = SocketId>,
+    ) -> Self {
+        Self {
+            guarantee: guarantee.to_owned(),
+            sentence,
+            at_us,
+            needs_witness: false,
+            sockets: sockets.into_iter().collect(),
+            messages: BTreeSet::new(),
+            rooms: BTreeSet::new(),
+        }
+    }
+}
+
 /// What the checkers counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the checkers' verdict")]
@@ -137,15 +159,8 @@ pub fn judge(plan: &Plan, history: &History) -> Judgement {
 
 /// A history too long for the checkers' bounds must not pass as clean.
 fn overflow(bound: &str, needs_witness: bool) -> Failure {
-    Failure {
-        guarantee: JUDGED_IN_FULL.to_owned(),
-        sentence: format!("the checkers could not judge everything: {bound}"),
-        at_us: 0,
-        needs_witness,
-        sockets: BTreeSet::new(),
-        messages: BTreeSet::new(),
-        rooms: BTreeSet::new(),
-    }
+    let sentence = format!("the checkers could not judge everything: {bound}");
+    Failure { needs_witness, ..Failure::new(JUDGED_IN_FULL, sentence, 0, []) }
 }
 
 /// A simulated network carries nothing but what this run sent, and damages
@@ -159,15 +174,7 @@ pub(crate) fn illegal(entry: &Entry) -> Option<Failure> {
     } else {
         return None;
     };
-    Some(Failure {
-        guarantee: guarantee.to_owned(),
-        sentence,
-        at_us: entry.at_us,
-        needs_witness: false,
-        sockets: socket.into_iter().collect(),
-        messages: BTreeSet::new(),
-        rooms: BTreeSet::new(),
-    })
+    Some(Failure::new(guarantee, sentence, entry.at_us, socket))
 }
 
 fn verdict(history: &History, names: &Names<'_>, returns: &Returns, witnessed: bool) -> Verdict {
@@ -281,19 +288,19 @@ impl<'a> Names<'a> {
             | Event::Expelled { .. }
             | Event::Fault { .. }
             | Event::GivenUp { .. }
-            | Event::Packets { .. }
-            | Event::Notice { .. }
-            | Event::Ponged { .. }
             | Event::Heard { .. }
-            | Event::Replied { .. }
-            | Event::Said { .. }
+            | Event::Notice { .. }
+            | Event::Packets { .. }
+            | Event::Ponged { .. }
             | Event::Quiet { .. }
             | Event::Recovered { .. }
+            | Event::Replied { .. }
+            | Event::Said { .. }
             | Event::Unwatched { .. }
             | Event::UnwatchSent { .. }
+            | Event::Upgraded { .. }
             | Event::Watched { .. }
             | Event::WatchSent { .. }
-            | Event::Upgraded { .. }
             | Event::Wish { .. }
             | Event::Witnessed { .. } => return None,
         })

@@ -19,10 +19,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::history::{Call, Change, Entry, Event, History, Mark, Order, SocketId};
 use crate::judge::Failure;
 use crate::promise::PRESENCE_TRUTHFUL;
+use crate::story::Cast;
 
 /// Judges every watch against the engine's order.
 pub fn check(history: &History) -> Vec<Failure> {
-    let mut audience = Audience::default();
+    let mut audience = Audience::new(Cast::of(history));
     for entry in history.until_settled() {
         audience.handle(entry);
     }
@@ -32,8 +33,8 @@ pub fn check(history: &History) -> Vec<Failure> {
 /// A room of one start of the server: nothing outlives that.
 type Place<'a> = (&'a str, &'a str);
 
-#[derive(Default)]
 struct Audience<'a> {
+    cast: Cast<'a>,
     /// Of each socket, which start of the server it is connected to.
     servers: BTreeMap<SocketId, &'a str>,
     /// The same, by the engine's ids.
@@ -59,6 +60,18 @@ struct Watch<'a> {
 }
 
 impl<'a> Audience<'a> {
+    fn new(cast: Cast<'a>) -> Self {
+        Self {
+            cast,
+            servers: BTreeMap::new(),
+            servers_by_sid: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            failures: Vec::new(),
+        }
+    }
+
     fn handle(&mut self, entry: &'a Entry) {
         let at_us = entry.at_us;
         match &entry.event {
@@ -93,24 +106,24 @@ impl<'a> Audience<'a> {
             | Event::Delivered { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
-            | Event::Packets { .. }
             | Event::Foreign { .. }
             | Event::GivenUp { .. }
+            | Event::Heard { .. }
             | Event::JoinAcked { .. }
             | Event::JoinSent { .. }
             | Event::LeaveAcked { .. }
             | Event::LeaveSent { .. }
+            | Event::Packets { .. }
             | Event::Ponged { .. }
             | Event::Quiet { mark: Mark::Gone | Mark::Healed | Mark::Probe }
             | Event::Recovered { .. }
             | Event::Refused { .. }
+            | Event::Replied { .. }
+            | Event::Said { .. }
             | Event::Sent { .. }
             | Event::SwitchAcked { .. }
             | Event::SwitchSent { .. }
             | Event::UnwatchSent { .. }
-            | Event::Heard { .. }
-            | Event::Replied { .. }
-            | Event::Said { .. }
             | Event::Upgraded { .. }
             | Event::Wish { .. } => {}
         }
@@ -226,15 +239,10 @@ impl<'a> Audience<'a> {
     }
 
     fn accuse(&mut self, at_us: u64, socket: SocketId, room: &str, what: String) {
-        self.failures.push(Failure {
-            guarantee: PRESENCE_TRUTHFUL.to_owned(),
-            sentence: format!("socket {} watches {room:?}: {what}", socket.0),
-            at_us,
-            needs_witness: true,
-            sockets: BTreeSet::from([socket]),
-            messages: BTreeSet::new(),
-            rooms: BTreeSet::from([room.to_owned()]),
-        });
+        let sentence = format!("{} watches {room:?}: {what}", self.cast.socket(socket));
+        let failure = Failure::new(PRESENCE_TRUTHFUL, sentence, at_us, [socket]);
+        let rooms = BTreeSet::from([room.to_owned()]);
+        self.failures.push(Failure { needs_witness: true, rooms, ..failure });
     }
 }
 

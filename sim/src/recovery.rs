@@ -119,28 +119,28 @@ impl<'a> Judge<'a> {
             | Event::Census { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
-            | Event::Packets { .. }
             | Event::Foreign { .. }
             | Event::GivenUp { .. }
             | Event::Heard { .. }
-            | Event::Replied { .. }
-            | Event::Said { .. }
             | Event::JoinAcked { .. }
             | Event::JoinSent { .. }
             | Event::LeaveAcked { .. }
             | Event::LeaveSent { .. }
             | Event::Notice { .. }
+            | Event::Packets { .. }
             | Event::Ponged { .. }
             | Event::Quiet { mark: Mark::Gone | Mark::Healed | Mark::Probe }
             | Event::Refused { .. }
+            | Event::Replied { .. }
+            | Event::Said { .. }
             | Event::Sent { .. }
             | Event::SwitchAcked { .. }
             | Event::SwitchSent { .. }
             | Event::Unwatched { .. }
             | Event::UnwatchSent { .. }
+            | Event::Upgraded { .. }
             | Event::Watched { .. }
             | Event::WatchSent { .. }
-            | Event::Upgraded { .. }
             | Event::Wish { .. } => {}
         }
     }
@@ -263,14 +263,13 @@ impl<'a> Judge<'a> {
             return;
         };
         let sender = message.map(|message| message.by);
+        let sentence = format!("{} was recovered: {what}", self.cast.socket(socket));
+        let sockets = [socket].into_iter().chain(sender);
         self.failures.push(Failure {
-            guarantee: RECOVERY_EXACT.to_owned(),
-            sentence: format!("{} was recovered: {what}", self.cast.socket(socket)),
-            at_us: self.at_us,
             needs_witness: true,
-            sockets: [socket].into_iter().chain(sender).collect(),
             messages: message.into_iter().collect(),
             rooms: room.map(str::to_owned).into_iter().collect(),
+            ..Failure::new(RECOVERY_EXACT, sentence, self.at_us, sockets)
         });
     }
 }

@@ -1,7 +1,5 @@
 //! One plan from start to verdict.
 
-use std::collections::BTreeSet;
-
 use crate::application::Subject;
 use crate::chat::Chat;
 use crate::history::History;
@@ -53,13 +51,6 @@ pub fn run_for(subject: &dyn Subject, plan: &Plan) -> Run {
 }
 
 fn failure(wreck: &Wreck, history: &History) -> Failure {
-    Failure {
-        guarantee: NO_PANIC.to_owned(),
-        sentence: wreck.0.clone(),
-        at_us: history.entries().last().map_or(0, |entry| entry.at_us),
-        needs_witness: false,
-        sockets: BTreeSet::new(),
-        messages: BTreeSet::new(),
-        rooms: BTreeSet::new(),
-    }
+    let at_us = history.entries().last().map_or(0, |entry| entry.at_us);
+    Failure::new(NO_PANIC, wreck.0.clone(), at_us, [])
 }

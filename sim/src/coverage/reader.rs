@@ -128,12 +128,12 @@ impl<'a> Reader<'a> {
             | Event::Expelled { .. }
             | Event::Foreign { .. }
             | Event::GivenUp { .. }
+            | Event::Heard { .. }
             | Event::Notice { .. }
             | Event::Ponged { .. }
-            | Event::Heard { .. }
+            | Event::Quiet { .. }
             | Event::Replied { .. }
             | Event::Said { .. }
-            | Event::Quiet { .. }
             | Event::Unwatched { .. }
             | Event::UnwatchSent { .. }
             | Event::Watched { .. }
