@@ -6,7 +6,7 @@ use parlor::chat;
 
 use crate::application::{Server, Subject};
 use crate::coverage::Situation;
-use crate::history::{History, server_name};
+use crate::history::History;
 use crate::judge::{Judgement, judge};
 use crate::plan::Plan;
 use crate::swarm::{Profile, generate};
@@ -33,7 +33,7 @@ impl Subject for Chat {
     }
 
     fn server(&self) -> Server {
-        Box::new(|start| Rc::new(chat::app(vec!["/".to_owned()], server_name(start))))
+        Box::new(|start| Rc::new(chat::app(vec!["/".to_owned()], format!("start-{start}"))))
     }
 
     fn situations(&self) -> &'static [Situation] {

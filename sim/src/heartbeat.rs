@@ -15,7 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Connection, Event, History, Order, SERVER_KILLED, SocketId, server_name};
+use crate::history::{Connection, Event, History, Order, SERVER_KILLED, SocketId};
 use crate::judge::Failure;
 use crate::plan::{Fault, FaultKind, Plan, Substrate};
 use crate::promise::SILENT_PEER_CLOSED;
@@ -28,11 +28,8 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Failure> {
     let mut watch = Watch {
         plan,
         names: history.connections().map(|it| (it.sid, it)).collect(),
-        start: 1,
+        alive: BTreeSet::new(),
         peers: BTreeMap::new(),
-        gone: BTreeMap::new(),
-        ended: BTreeSet::new(),
-        known: BTreeSet::new(),
         failures: Vec::new(),
     };
     for entry in history.entries() {
@@ -43,27 +40,24 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Failure> {
     watch.failures
 }
 
-/// A socket that the server has not given up.
-struct Peer {
+/// A socket of the current start of the server.
+struct Peer<'a> {
     client: u32,
+    sid: &'a str,
     /// When it connected, and when it sent pongs.
     signs_us: Vec<u64>,
     /// When its client ended it: what was not out by then never is.
     ended_us: u64,
+    /// Whether the server has given it up: why is told after that.
+    has_gone: bool,
 }
 
 struct Watch<'a> {
     plan: &'a Plan,
     names: BTreeMap<&'a str, Connection<'a>>,
-    /// Which start of the server is the current one, or the next.
-    start: u64,
-    peers: BTreeMap<SocketId, Peer>,
-    /// Those that it has: why is told after that.
-    gone: BTreeMap<SocketId, Peer>,
-    /// Those of which the engine says that they have gone.
-    ended: BTreeSet<&'a str>,
-    /// All that connected to the current start.
-    known: BTreeSet<SocketId>,
+    /// Those of which the engine says that they are there.
+    alive: BTreeSet<&'a str>,
+    peers: BTreeMap<SocketId, Peer<'a>>,
     failures: Vec<Failure>,
 }
 
@@ -71,25 +65,22 @@ impl<'a> Watch<'a> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "all others are no business of heartbeats")]
     fn handle(&mut self, at_us: u64, event: &'a Event) {
         match event {
-            // What a killed server had said last may arrive when it is no more.
-            Event::Connected { socket, client, sid, server }
-                if *server == server_name(self.start) && !self.ended.contains(sid.as_str()) =>
-            {
-                self.begin(at_us, *socket, *client);
+            Event::Connected { socket, client, sid, .. } => {
+                self.begin(at_us, *socket, *client, sid);
             }
             Event::Ended { socket, .. } => {
-                if let Some(peer) = self.peers.get_mut(socket) {
+                if let Some(peer) = self.watched(*socket) {
                     peer.ended_us = at_us;
                 }
             }
-            Event::Recovered { socket, client } if self.known.contains(socket) => {
-                self.gone.remove(socket);
-                self.begin(at_us, *socket, *client);
+            Event::Recovered { socket, client } => {
+                if let Some(sid) = self.peers.get(socket).map(|peer| peer.sid) {
+                    self.begin(at_us, *socket, *client, sid);
+                }
             }
             Event::Fault { what } if what == SERVER_KILLED => {
                 self.end_all(at_us);
-                self.known.clear();
-                self.start += 1;
+                self.alive.clear();
             }
             Event::GivenUp { sid, reason } if reason == PING_TIMEOUT => {
                 if let Some(&connection) = self.names.get(sid.as_str()) {
@@ -97,28 +88,39 @@ impl<'a> Watch<'a> {
                 }
             }
             Event::Ponged { socket } => {
-                if let Some(peer) = self.peers.get_mut(socket) {
+                if let Some(peer) = self.watched(*socket) {
                     peer.signs_us.push(at_us);
                 }
             }
             Event::Witnessed { order: Order::Connect { sid } } => {
-                self.ended.remove(sid.as_str());
+                self.alive.insert(sid);
             }
             Event::Witnessed { order: Order::Disconnect { sid } } => {
-                self.ended.insert(sid);
+                self.alive.remove(sid.as_str());
                 let socket = self.names.get(sid.as_str()).map(|connection| connection.socket);
-                if let Some((socket, peer)) = socket.and_then(|it| self.peers.remove_entry(&it)) {
+                if let Some((socket, mut peer)) = socket.and_then(|it| self.peers.remove_entry(&it))
+                {
                     self.judge_late(at_us, socket, &peer);
-                    self.gone.insert(socket, peer);
+                    peer.has_gone = true;
+                    self.peers.insert(socket, peer);
                 }
             }
             _ => {}
         }
     }
 
-    fn begin(&mut self, at_us: u64, socket: SocketId, client: u32) {
-        self.known.insert(socket);
-        self.peers.insert(socket, Peer { client, signs_us: vec![at_us], ended_us: u64::MAX });
+    /// A client knows that it is connected. What a server said last to somebody may arrive
+    /// when it has given that one up, or is no more itself.
+    fn begin(&mut self, at_us: u64, socket: SocketId, client: u32, sid: &'a str) {
+        if self.alive.contains(sid) {
+            let (signs_us, ended_us, has_gone) = (vec![at_us], u64::MAX, false);
+            self.peers.insert(socket, Peer { client, sid, signs_us, ended_us, has_gone });
+        }
+    }
+
+    /// Who is there, for all that the server knows.
+    fn watched(&mut self, socket: SocketId) -> Option<&mut Peer<'a>> {
+        self.peers.get_mut(&socket).filter(|peer| !peer.has_gone)
     }
 
     /// The server, or the run, has come to its end: nobody may have been due before.
@@ -128,7 +130,10 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn judge_late(&mut self, at_us: u64, socket: SocketId, peer: &Peer) {
+    fn judge_late(&mut self, at_us: u64, socket: SocketId, peer: &Peer<'_>) {
+        if peer.has_gone {
+            return;
+        }
         let Some(&sign_us) = peer.signs_us.last() else { return };
         let due_us = self.due_us(sign_us, peer.client);
         if at_us > due_us {
@@ -161,9 +166,7 @@ impl<'a> Watch<'a> {
 
     fn judge_early(&mut self, at_us: u64, connection: Connection<'_>) {
         let socket = connection.socket;
-        let Some(peer) = self.gone.get(&socket).or_else(|| self.peers.get(&socket)) else {
-            return;
-        };
+        let Some(peer) = self.peers.get(&socket) else { return };
         let slack_us = 1000 * self.slack_ms();
         let signs = peer.signs_us.get(1..).unwrap_or_default();
         let until_us = at_us.min(peer.ended_us);
@@ -205,15 +208,8 @@ impl<'a> Watch<'a> {
     }
 
     fn accuse(&mut self, at_us: u64, socket: SocketId, sentence: String) {
-        self.failures.push(Failure {
-            guarantee: SILENT_PEER_CLOSED.to_owned(),
-            sentence,
-            at_us,
-            needs_witness: true,
-            sockets: [socket].into(),
-            messages: [].into(),
-            rooms: [].into(),
-        });
+        let failure = Failure::new(SILENT_PEER_CLOSED, sentence, at_us, [socket]);
+        self.failures.push(Failure { needs_witness: true, ..failure });
     }
 }
 
@@ -250,7 +246,7 @@ mod tests {
     }
 
     fn connected() -> Event {
-        let (sid, server) = (SID.to_owned(), server_name(1));
+        let (sid, server) = (SID.to_owned(), "whatever it is called".to_owned());
         Event::Connected { socket: SocketId(0), client: 0, sid, server }
     }
 
@@ -268,6 +264,7 @@ mod tests {
 
     fn sentences(plan: &Plan, events: &[(u64, Event)]) -> Vec<String> {
         let mut history = History::default();
+        history.push(0, Event::Witnessed { order: Order::Connect { sid: SID.to_owned() } });
         for (at_ms, event) in events {
             history.push(at_ms * 1000, event.clone());
         }

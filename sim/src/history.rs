@@ -19,11 +19,6 @@ use serde_json::Value;
 #[serde(transparent)]
 pub struct SocketId(pub u32);
 
-/// How the server calls itself at its `start`-th start, the first being 1.
-pub fn server_name(start: u64) -> String {
-    format!("start-{start}")
-}
-
 /// A message: who sent it, and which of the sending client's messages it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MessageId {
@@ -177,11 +172,11 @@ impl Event {
             | Self::Ended { .. }
             | Self::Expelled { .. }
             | Self::Fault { .. }
-            | Self::Packets { .. }
             | Self::Foreign { .. }
             | Self::GivenUp { .. }
-            | Self::Ponged { .. }
             | Self::Heard { .. }
+            | Self::Packets { .. }
+            | Self::Ponged { .. }
             | Self::Quiet { .. }
             | Self::Recovered { .. }
             | Self::Refused { call: Call::Message { .. }, .. }
@@ -221,9 +216,9 @@ impl Event {
             | Self::SwitchSent { socket, .. }
             | Self::Unwatched { socket, .. }
             | Self::UnwatchSent { socket, .. }
+            | Self::Upgraded { socket }
             | Self::Watched { socket, .. }
-            | Self::WatchSent { socket, .. }
-            | Self::Upgraded { socket } => Some(*socket),
+            | Self::WatchSent { socket, .. } => Some(*socket),
             Self::Census { .. }
             | Self::Expelled { .. }
             | Self::Fault { .. }
@@ -249,7 +244,6 @@ impl Event {
             | Self::Ended { .. }
             | Self::Expelled { .. }
             | Self::Fault { .. }
-            | Self::Packets { .. }
             | Self::Foreign { .. }
             | Self::GivenUp { .. }
             | Self::Heard { .. }
@@ -258,6 +252,7 @@ impl Event {
             | Self::LeaveAcked { .. }
             | Self::LeaveSent { .. }
             | Self::Notice { .. }
+            | Self::Packets { .. }
             | Self::Ponged { .. }
             | Self::Quiet { .. }
             | Self::Recovered { .. }
@@ -268,9 +263,9 @@ impl Event {
             | Self::SwitchSent { .. }
             | Self::Unwatched { .. }
             | Self::UnwatchSent { .. }
+            | Self::Upgraded { .. }
             | Self::Watched { .. }
             | Self::WatchSent { .. }
-            | Self::Upgraded { .. }
             | Self::Wish { .. }
             | Self::Witnessed { .. } => None,
         }
