@@ -3,17 +3,15 @@
 //! A case is a fresh hub, eight sockets and a hundred operations on three rooms:
 //! what a property test of the core does, without a model and without a runtime.
 
+#[path = "support/hub.rs"]
+mod hub;
+
 use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use parlor::Limits;
-use parlor::hub::{
-    Action, Actions, Broadcast, ConnId, Event, Hub, NamespaceId, Notification, Opening, Payload,
-    Place, SocketId, Target, Ticket,
-};
-use parlor::room::ShardId;
-use parlor::shard::Ids;
+use hub::hub_with_sockets;
+use parlor::hub::{Actions, Broadcast, Event, Hub, NamespaceId, Payload, SocketId, Target, Ticket};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -32,27 +30,8 @@ struct Case {
 
 impl Case {
     fn new(now: Instant) -> Self {
-        let ids = Box::new(Ids::new([1; 32], ShardId(0)));
-        let hub = Hub::new(Place::ALONE, Limits::default(), &["/"], ids, false, now);
-        let mut case = Self { hub, actions: Actions::default(), sockets: Vec::new(), now };
-        (0..SOCKETS).for_each(|index| case.connect(index));
-        case
-    }
-
-    fn connect(&mut self, index: u32) {
-        let conn = ConnId { index, generation: 1 };
-        self.hub.open(conn, Opening::default(), self.now, &mut self.actions);
-        self.handle(Event::Text { conn, text: "40" });
-        let (namespace, attempt) = (NamespaceId::registered(0), 1);
-        self.actions.clear();
-        self.hub.handle(Event::Admit { conn, namespace, attempt }, self.now, &mut self.actions);
-        let connected = self.actions.list.drain(..).find_map(|action| {
-            let Action::Notify(_, Notification::Connected { socket, .. }) = action else {
-                return None;
-            };
-            Some(socket)
-        });
-        self.sockets.push(connected.expect("it is let in"));
+        let (hub, sockets) = hub_with_sockets(SOCKETS, now);
+        Self { hub, actions: Actions::default(), sockets, now }
     }
 
     fn handle(&mut self, event: Event<'_>) {

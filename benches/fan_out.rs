@@ -3,6 +3,8 @@
 //! `cargo bench --bench fan_out`. The pure part is what deciding and encoding
 //! cost; the rest of the end-to-end time is the kernel's.
 
+#[path = "support/hub.rs"]
+mod hub;
 #[path = "support/peers.rs"]
 mod peers;
 #[path = "support/shard.rs"]
@@ -12,42 +14,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use parlor::Limits;
+use hub::hub_with_sockets;
 use parlor::hub::{
-    Action, Actions, Broadcast, ConnId, Event, Hub, NamespaceId, Notification, Opening, Payload,
-    Place, SocketId, Target, Ticket,
+    Action, Actions, Broadcast, Event, Hub, NamespaceId, Payload, SocketId, Target, Ticket,
 };
-use parlor::room::ShardId;
-use parlor::shard::{Ids, Outbox};
+use parlor::shard::Outbox;
 use peers::{Peers, message_packet};
 
 const BODY_BYTES: usize = 128;
 
 /// A hub with `members` sockets in one room.
 fn hub_with_room(members: u32, now: Instant) -> (Hub, Vec<SocketId>) {
-    let mut hub = Hub::new(
-        Place::ALONE,
-        Limits::default(),
-        &["/"],
-        Box::new(Ids::new([1; 32], ShardId(0))),
-        false,
-        now,
-    );
+    let (mut hub, sockets) = hub_with_sockets(members, now);
     let mut actions = Actions::default();
-    let mut sockets = Vec::new();
-    for index in 0..members {
-        let conn = ConnId { index, generation: index + 1 };
-        hub.open(conn, Opening::default(), now, &mut actions);
-        hub.handle(Event::Text { conn, text: "40" }, now, &mut actions);
-        let (namespace, attempt) = (NamespaceId::registered(0), 1);
-        actions.clear();
-        hub.handle(Event::Admit { conn, namespace, attempt }, now, &mut actions);
-        for action in actions.list.drain(..) {
-            if let Action::Notify(_, Notification::Connected { socket, .. }) = action {
-                sockets.push(socket);
-            }
-        }
-    }
     for &socket in &sockets {
         hub.handle(Event::Join { socket, room: "room", ticket: Ticket(0) }, now, &mut actions);
     }
