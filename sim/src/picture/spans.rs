@@ -48,10 +48,13 @@ fn of_fault(fault: &Fault) -> Vec<Span> {
         [] => vec![Line::Server],
         clients => clients.iter().map(|&client| Line::Client(client)).collect(),
     };
+    // It strikes at one moment, whatever the plan has as its end.
+    let is_moment = matches!(fault.kind, FaultKind::Reset { .. });
+    let until_ms = if is_moment { fault.from_ms + 1 } else { fault.until_ms };
     let span = |line| Span {
         line,
         from_us: fault.from_ms * 1000,
-        until_us: fault.until_ms * 1000,
+        until_us: until_ms * 1000,
         shade,
         label: label.clone(),
     };
@@ -104,5 +107,12 @@ mod tests {
         assert_eq!(lines, [Line::Client(3), Line::Client(5), Line::Server, Line::Client(1)]);
         assert!(spans.iter().all(|span| (span.from_us, span.until_us) == (10_000, 20_000)));
         assert!(spans[3].label.contains("client to server is lost"));
+    }
+
+    #[test]
+    fn a_reset_is_a_moment() {
+        let kind = FaultKind::Reset { clients: vec![1] };
+        let spans = spans(&[Fault { from_ms: 10, until_ms: 500, kind }]);
+        assert_eq!((spans[0].from_us, spans[0].until_us), (10_000, 11_000));
     }
 }
