@@ -56,6 +56,7 @@ pub(crate) struct Actor {
     last: Option<(SocketId, String)>,
     whereabouts: Whereabouts,
     wants_connection: bool,
+    is_reassuring: bool,
     /// The rooms it wants to be in.
     wanted: BTreeSet<usize>,
     next_number: u64,
@@ -130,6 +131,7 @@ impl Actor {
             last: None,
             whereabouts: Whereabouts::default(),
             wants_connection: true,
+            is_reassuring: false,
             wanted: BTreeSet::new(),
             next_number: 0,
             opening: client.opening.clone(),
@@ -141,6 +143,23 @@ impl Actor {
     /// Whether it wants to be connected.
     pub(crate) fn wants_connection(&self) -> bool {
         self.wants_connection
+    }
+
+    /// Whether it is connected, as far as it knows.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// From now on, until it has said what it wants, it asks for an echo over every
+    /// connection that it has: its answer shows that it lives in both directions.
+    pub(crate) fn reassure(&mut self) -> Option<Emit> {
+        self.is_reassuring = true;
+        self.reassurance()
+    }
+
+    fn reassurance(&mut self) -> Option<Emit> {
+        let socket = self.socket.filter(|_| self.is_reassuring)?;
+        Some(self.echo(socket))
     }
 
     /// The chat has said hello: a new socket lives. Returns what it says first.
@@ -163,7 +182,8 @@ impl Actor {
         }
         self.stage.record(Event::Connected { socket, client: self.id, sid: id, server });
         let rooms: Vec<usize> = self.wanted.iter().copied().collect();
-        rooms.into_iter().map(|room| self.join(socket, room)).collect()
+        let joins: Vec<Emit> = rooms.into_iter().map(|room| self.join(socket, room)).collect();
+        joins.into_iter().chain(self.reassurance()).collect()
     }
 
     /// The server takes it for who it was: it is where it was, and joins only the rooms of
@@ -177,7 +197,8 @@ impl Actor {
         self.stage.record(Event::Recovered { socket, client: self.id });
         let mut rooms: Vec<usize> = self.wanted.iter().copied().collect();
         rooms.retain(|&room| !self.whereabouts.are_in(&self.plan.rooms[room]));
-        rooms.into_iter().map(|room| self.join(socket, room)).collect()
+        let joins: Vec<Emit> = rooms.into_iter().map(|room| self.join(socket, room)).collect();
+        joins.into_iter().chain(self.reassurance()).collect()
     }
 
     /// Its connection has ended, or it ends it itself now.
@@ -238,7 +259,8 @@ impl Actor {
     }
 
     /// What it wants after all its operations, written down.
-    pub(crate) fn wish(&self) {
+    pub(crate) fn wish(&mut self) {
+        self.is_reassuring = false;
         let rooms = self.wanted.iter().map(|&room| self.plan.rooms[room].clone()).collect();
         let is_connected = self.wants_connection;
         self.stage.record(Event::Wish { client: self.id, is_connected, rooms });

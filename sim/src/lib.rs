@@ -128,6 +128,7 @@ pub mod plan;
 mod play;
 pub mod presence;
 pub mod promise;
+mod quiet;
 pub mod recovery;
 mod returns;
 pub mod run;

@@ -47,6 +47,10 @@ pub struct Plan {
     pub origin: Option<u64>,
     /// How long clients act and faults strike; then the network heals and the quiet phase begins.
     pub duration_ms: u64,
+    /// Whether the quiet phases end as soon as they have come to their ends; else each lasts
+    /// as long as is promised at most.
+    #[serde(default)]
+    pub hurried: bool,
     /// The simulated network.
     pub network: Network,
     /// The engine's configuration.

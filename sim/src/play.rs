@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::actor::{Actor, Ask, Emit};
 use crate::net::{HostResult, SimNet};
 use crate::plan::{self, Act, Client, Plan};
-use crate::world::Quiet;
+use crate::quiet::{Phase, Quiet, Who};
 
 const NAMESPACE: &str = "/";
 
@@ -26,10 +26,8 @@ const NAMESPACE: &str = "/";
 #[derive(Clone, Debug)]
 enum Cue {
     Act(Act),
-    /// Goes for good, in the manner that the client has.
-    Part,
-    Probe,
-    Wish,
+    /// Another phase has begun.
+    Phase(Phase),
 }
 
 /// Plays one client until the world ends.
@@ -37,20 +35,12 @@ pub(crate) async fn run_client<N: SimNet>(
     plan: Rc<Plan>,
     client: Client,
     actor: Actor,
-    quiet: Quiet,
+    quiet: Rc<Quiet>,
 ) -> HostResult {
     let zero = Instant::now();
-    let mut cues: VecDeque<(Instant, Cue)> = client
-        .operations
-        .iter()
-        .map(|operation| {
-            (zero + Duration::from_millis(operation.at_ms), Cue::Act(operation.act.clone()))
-        })
-        .collect();
-    cues.push_back((zero + quiet.wish, Cue::Wish));
-    cues.push_back((zero + quiet.probe, Cue::Probe));
-    cues.push_back((zero + quiet.part, Cue::Part));
     let ms = Duration::from_millis;
+    let operations = client.operations.iter();
+    let acts = operations.map(|it| (zero + ms(it.at_ms), it.act.clone())).collect();
     let seed = plan.network.seed ^ u64::from(client.id) << 32;
     let backoff = BackoffOptions {
         initial: ms(plan.reconnect.delay_min_ms),
@@ -68,7 +58,10 @@ pub(crate) async fn run_client<N: SimNet>(
     };
     let mut player = Player {
         actor,
-        cues,
+        acts,
+        who: Who::Client(client.id),
+        known: Phase::Acting,
+        quiet,
         backoff: Backoff::new(backoff),
         random: Random::new(seed),
         options: Arc::new(options),
@@ -91,7 +84,11 @@ pub(crate) async fn run_client<N: SimNet>(
 struct Player<D: Dialer> {
     actor: Actor,
     /// What is still to be done, in the order of time.
-    cues: VecDeque<(Instant, Cue)>,
+    acts: VecDeque<(Instant, Act)>,
+    who: Who,
+    /// The phase that it knows of.
+    known: Phase,
+    quiet: Rc<Quiet>,
     backoff: Backoff,
     random: Random,
     options: Arc<Options>,
@@ -122,8 +119,10 @@ enum End {
 impl<D: Dialer> Player<D> {
     async fn run(&mut self) -> HostResult {
         loop {
+            self.note(!self.actor.wants_connection());
             if !self.actor.wants_connection() {
-                self.next_cue().await;
+                let cue = self.next_cue().await;
+                self.miss(cue);
                 continue;
             }
             let dialer = self.dialer.clone();
@@ -153,7 +152,9 @@ impl<D: Dialer> Player<D> {
         let mut asked = BTreeMap::new();
         let (mut is_upgrade_told, mut pongs) = (false, 0);
         let end = loop {
+            let cue = cue(&mut self.acts, &self.quiet, self.who, self.known);
             let (actor, backoff) = (&mut self.actor, &mut self.backoff);
+            let (quiet, who, known) = (&self.quiet, self.who, self.known);
             let listen = poll_fn(|cx| {
                 let now = Instant::now().into_std();
                 let polled = connection.poll(cx, now, &mut |event, outgoing| {
@@ -166,17 +167,19 @@ impl<D: Dialer> Player<D> {
                     actor.handle_ping();
                 }
                 pongs = connection.session().pongs();
+                if quiet.phase() == known {
+                    quiet.note(who, actor.is_connected() && asked.is_empty());
+                }
                 polled
             });
-            let cue_at = self.cues.front().map(|(at, _)| *at);
             // What arrives goes first: an operation is of the moment after it.
-            tokio::select! {
+            let mut cue = tokio::select! {
                 biased;
                 reason = listen => break End::Broken(reason),
-                () = until(cue_at) => {}
-            }
-            let Some((_, mut cue)) = self.cues.pop_front() else { continue };
-            if let Cue::Part = cue {
+                cue = cue => cue,
+            };
+            if let Cue::Phase(Phase::Parting) = cue {
+                self.known = Phase::Parting;
                 self.actor.part();
                 cue = Cue::Act(self.manner.clone());
             }
@@ -184,7 +187,7 @@ impl<D: Dialer> Player<D> {
                 Cue::Act(Act::Drop) => break End::Broken(CloseReason::Dropped),
                 Cue::Act(Act::Disconnect) => break End::Left,
                 Cue::Act(Act::Vanish) => break End::Vanished,
-                Cue::Act(_) | Cue::Part | Cue::Probe | Cue::Wish => {
+                Cue::Act(_) | Cue::Phase(_) => {
                     let emits = self.perform(cue);
                     connection.send(Instant::now().into_std(), |outgoing| {
                         say(emits, outgoing, &mut asked);
@@ -199,6 +202,7 @@ impl<D: Dialer> Player<D> {
     }
 
     fn end(&mut self, end: End, mut connection: Connection<D::Io>) {
+        self.note(false);
         match end {
             End::Broken(reason) => {
                 if self.is_expulsion(&reason) {
@@ -254,17 +258,37 @@ impl<D: Dialer> Player<D> {
 
     /// What the actor says at a cue.
     fn perform(&mut self, cue: Cue) -> Vec<Emit> {
-        match cue {
-            Cue::Act(act) => self.actor.act(&act).into_iter().collect(),
-            Cue::Part => {
-                self.actor.part();
-                Vec::new()
+        let phase = match cue {
+            Cue::Act(act) => return self.actor.act(&act).into_iter().collect(),
+            Cue::Phase(phase) => phase,
+        };
+        self.known = phase;
+        match phase {
+            Phase::Healing if self.quiet.is_hurried() => {
+                self.actor.reassure().into_iter().collect()
             }
-            Cue::Probe => self.actor.probe(),
-            Cue::Wish => {
+            Phase::Wishing => {
                 self.actor.wish();
                 Vec::new()
             }
+            Phase::Probing => self.actor.probe(),
+            Phase::Parting => {
+                self.actor.part();
+                Vec::new()
+            }
+            Phase::Acting
+            | Phase::Healing
+            | Phase::Called
+            | Phase::Settled
+            | Phase::Counting
+            | Phase::Over => Vec::new(),
+        }
+    }
+
+    /// Says whether it has come to the end of the phase, if it knows of it.
+    fn note(&self, is_done: bool) {
+        if self.quiet.phase() == self.known {
+            self.quiet.note(self.who, is_done);
         }
     }
 
@@ -273,12 +297,12 @@ impl<D: Dialer> Player<D> {
     async fn meanwhile<T>(&mut self, wanted: impl Future<Output = T>) -> Option<T> {
         let mut wanted = std::pin::pin!(wanted);
         loop {
-            let cue_at = self.cues.front().map(|(at, _)| *at);
-            tokio::select! {
+            let cue = tokio::select! {
                 biased;
-                () = until(cue_at) => self.miss_cue(),
+                cue = self.next_cue() => cue,
                 done = &mut wanted => return Some(done),
-            }
+            };
+            self.miss(cue);
             if !self.actor.wants_connection() {
                 return None;
             }
@@ -289,26 +313,26 @@ impl<D: Dialer> Player<D> {
         self.meanwhile(sleep_until(at)).await;
     }
 
-    async fn next_cue(&mut self) {
-        until(self.cues.front().map(|(at, _)| *at)).await;
-        self.miss_cue();
+    async fn next_cue(&mut self) -> Cue {
+        cue(&mut self.acts, &self.quiet, self.who, self.known).await
     }
 
     /// A cue without a connection: wishes are remembered, nothing is said.
-    fn miss_cue(&mut self) {
-        if let Some((_, cue)) = self.cues.pop_front() {
-            let said = self.perform(cue);
-            debug_assert!(said.is_empty(), "nothing is said without a connection");
-        }
+    fn miss(&mut self, cue: Cue) {
+        let said = self.perform(cue);
+        debug_assert!(said.is_empty(), "nothing is said without a connection");
     }
 }
 
-/// Waits for a moment, or for ever.
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
+/// Waits for the next thing to do: all acts come before the phases that follow them.
+async fn cue(acts: &mut VecDeque<(Instant, Act)>, quiet: &Quiet, who: Who, known: Phase) -> Cue {
+    if let Some((at, _)) = acts.front() {
+        sleep_until(*at).await;
+        let (_, act) = acts.pop_front().expect("it is there");
+        return Cue::Act(act);
     }
+    quiet.change(who, known).await;
+    Cue::Phase(quiet.phase())
 }
 
 fn handle(

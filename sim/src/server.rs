@@ -24,15 +24,15 @@ use serde::Deserialize;
 use tokio::runtime::UnhandledPanic;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::LocalSet;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use crate::application::Handlers;
 use crate::dice::Dice;
 use crate::history::{Event, MessageId, Order, SocketId};
 use crate::net::{HostResult, SimNet};
 use crate::plan::{CLOSE_MS, Plan, Server};
+use crate::quiet::{Phase, Quiet, Who};
 use crate::stage::Stage;
-use crate::world::Quiet;
 
 /// Runs the server for the `start`-th time, until its host is killed.
 pub(crate) async fn run_server<N: SimNet>(
@@ -40,7 +40,7 @@ pub(crate) async fn run_server<N: SimNet>(
     start: u64,
     handlers: Handlers,
     stage: Rc<Stage>,
-    quiet: Quiet,
+    quiet: Rc<Quiet>,
 ) -> HostResult {
     let listener = N::bind(plan.network.stream).await?;
     let observer = Observer::new(plan.server.shards.into());
@@ -92,9 +92,28 @@ fn tell_of_ends(io: &mut Io, stage: Rc<Stage>) {
     });
 }
 
-/// Writes down what the server holds when everybody has gone.
-async fn census(observer: Observer, quiet: Quiet, stage: Rc<Stage>) {
-    sleep(quiet.census.saturating_sub(stage.elapsed())).await;
+/// Writes down what the server holds when everybody has gone, and looks out for that.
+async fn census(observer: Observer, quiet: Rc<Quiet>, stage: Rc<Stage>) {
+    const LOOK_EVERY: Duration = Duration::from_millis(20);
+    let mut known = Phase::Acting;
+    while known < Phase::Counting {
+        if known == Phase::Parting && quiet.is_hurried() {
+            quiet.note(Who::Server, held(&observer).await.is_empty());
+            let changed = timeout(LOOK_EVERY, quiet.change(Who::Server, known)).await;
+            if changed.is_err() {
+                continue;
+            }
+        } else {
+            quiet.change(Who::Server, known).await;
+        }
+        known = quiet.phase();
+    }
+    stage.record(Event::Census { held: held(&observer).await });
+    pending().await
+}
+
+/// What the server holds, by what it is called.
+async fn held(observer: &Observer) -> Vec<(String, u64)> {
     let seen = observer.look().await;
     let mut held: BTreeMap<&str, usize> = BTreeMap::new();
     for Snapshot { census, queued, .. } in &seen.shards {
@@ -126,9 +145,7 @@ async fn census(observer: Observer, quiet: Quiet, stage: Rc<Stage>) {
     let (answered, expected) = seen.answered();
     held.insert("shards that do not answer", expected - answered);
     let held = held.into_iter().filter(|(_, count)| *count > 0);
-    let held = held.map(|(name, count)| (name.to_owned(), count as u64)).collect();
-    stage.record(Event::Census { held });
-    pending().await
+    held.map(|(name, count)| (name.to_owned(), count as u64)).collect()
 }
 
 /// Connections that wait for their shard; more wait in the listener.

@@ -91,6 +91,11 @@ impl Stage {
         self.ledger.borrow().get(&message).map(|sent| sent == body)
     }
 
+    /// Shows the history so far.
+    pub(crate) fn read<T>(&self, reader: impl FnOnce(&History) -> T) -> T {
+        reader(&self.history.borrow())
+    }
+
     /// The history so far, which is then empty.
     pub(crate) fn take_history(&self) -> History {
         self.history.take()

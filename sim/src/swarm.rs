@@ -53,6 +53,9 @@ struct Taste {
 /// How many seeds of a hundred run on packets, where TCP sends again what was lost.
 const PACKETS_PERCENT: u64 = 40;
 
+/// How many seeds of a hundred end as soon as they can.
+const HURRIED_PERCENT: u64 = 90;
+
 /// In how many seeds of a hundred clients can come back to their sessions.
 const RECOVERY_PERCENT: u64 = 40;
 
@@ -77,6 +80,8 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
     if dice.chance(RECOVERY_PERCENT) {
         recovery(&mut dice, &mut plan.server, &mut plan.clients);
     }
+    // Now and then an idle network is looked at for as long as is promised.
+    plan.hurried = Dice::new(!seed).chance(HURRIED_PERCENT);
     plan
 }
 
@@ -137,6 +142,7 @@ fn draw(
         application: None,
         origin: Some(seed),
         duration_ms,
+        hurried: false,
         network,
         server,
         reconnect,

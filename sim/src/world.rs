@@ -1,13 +1,8 @@
 //! Runs a plan: a real server and real clients in a simulated network.
 //!
-//! ```text
-//!  0          plan's duration        + heal time      + settle time  + part time
-//!  |-- clients act, faults strike --|-- quiet: heal --|-- probe --|-- all go --|
-//!                                   Healed            Probe       Settled      Gone
-//! ```
-//!
 //! The world goes forward step by step; between two steps the faults of the plan's
-//! [`timeline`](crate::faults) are applied. Everything runs on the calling thread,
+//! [`timeline`](crate::faults) are applied, and after the last of them it is led through
+//! the [quiet phases](crate::quiet). Everything runs on the calling thread,
 //! on paused clocks, and nothing is drawn from a source that the plan does not seed.
 
 mod packets;
@@ -23,11 +18,12 @@ use crate::actor::Actor;
 use crate::application::Server;
 use crate::faults::{LinkState, Passage, ServerState, Step, timeline, told};
 use crate::freeze::{Switch, freezable};
-use crate::history::{Event, History, Mark, SERVER_KILLED, SERVER_STARTS};
+use crate::history::{Event, History, SERVER_KILLED, SERVER_STARTS};
 use crate::net::{HostResult, SERVER, Turmoil};
 use crate::panics;
 use crate::plan::{Direction, Plan, Substrate};
 use crate::play::run_client;
+use crate::quiet::{Course, Quiet};
 use crate::server::run_server;
 use crate::stage::{Stage, micros};
 
@@ -74,84 +70,32 @@ fn align_task_ids() {
     unreachable!("one of four successive numbers leaves the remainder 3");
 }
 
-/// The moments of the quiet phase.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Quiet {
-    /// Clients say what they want.
-    pub(crate) wish: Duration,
-    /// Every client must be back.
-    mark: Duration,
-    /// Clients send their probes.
-    pub(crate) probe: Duration,
-    /// All that was sent has arrived.
-    settled: Duration,
-    /// Clients go.
-    pub(crate) part: Duration,
-    /// The server says what it still holds.
-    pub(crate) census: Duration,
-    /// It has said so.
-    gone: Duration,
-}
-
-impl Quiet {
-    fn of(plan: &Plan) -> Self {
-        let tick = Duration::from_millis(plan.network.tick_ms);
-        // Steps apart, so that the order of hosts within a step does not matter.
-        let wish = Duration::from_millis(plan.duration_ms + plan.heal_ms());
-        let mark = wish + 2 * tick;
-        let probe = mark + 2 * tick;
-        let settled = probe + Duration::from_millis(plan.settle_ms());
-        let part = settled + 2 * tick;
-        let census = part + Duration::from_millis(plan.part_ms());
-        // A look goes once to the shards and back.
-        Self { wish, mark, probe, settled, part, census, gone: census + 4 * tick }
-    }
-
-    /// What is written into the history, and when.
-    fn marks(self, plan: &Plan) -> [(Duration, Mark); 4] {
-        [
-            (Duration::from_millis(plan.duration_ms), Mark::Healed),
-            (self.mark, Mark::Probe),
-            (self.settled, Mark::Settled),
-            (self.gone, Mark::Gone),
-        ]
-    }
-}
-
 /// What gives the server its handlers at each of its starts.
 type Starter = Rc<RefCell<Server>>;
 
-/// What is still to come in a world: changes of the network, then marks.
+/// What is still to come in a world: changes of the network, then the quiet phases.
 struct Script {
     steps: Peekable<std::vec::IntoIter<Step>>,
-    marks: Peekable<std::array::IntoIter<(Duration, Mark), 4>>,
+    course: Course,
 }
 
 impl Script {
-    fn new(plan: &Plan, quiet: Quiet) -> Self {
-        let steps = timeline(plan).into_iter().peekable();
-        Self { steps, marks: quiet.marks(plan).into_iter().peekable() }
+    fn new(plan: &Plan, quiet: &Rc<Quiet>) -> Self {
+        let course = Course::new(plan, Rc::clone(quiet));
+        Self { steps: timeline(plan).into_iter().peekable(), course }
     }
 
     /// The next step, if it is time for it.
     fn next_step(&mut self, now: Duration) -> Option<Step> {
         self.steps.next_if(|step| Duration::from_millis(step.at_ms) <= now)
     }
-
-    /// Writes down the marks that have been reached; says whether all have been.
-    fn is_over(&mut self, now: Duration, stage: &Stage) -> bool {
-        while let Some((_, mark)) = self.marks.next_if(|(at, _)| *at <= now) {
-            stage.record_at(micros(now), Event::Quiet { mark });
-        }
-        self.marks.peek().is_none()
-    }
 }
 
 fn drive(plan: &Rc<Plan>, server: &Starter, stage: &Rc<Stage>) -> HostResult {
-    let quiet = Quiet::of(plan);
+    let quiet = Quiet::new(plan);
     let switches = Switches::of(plan);
-    let mut sim = build(plan, server, stage, quiet, &switches);
-    let mut script = Script::new(plan, quiet);
+    let mut script = Script::new(plan, &quiet);
+    let mut sim = build(plan, server, stage, &quiet, &switches, script.course.longest());
     let mut links = Links::default();
     loop {
         let now = sim.elapsed();
@@ -161,7 +105,7 @@ fn drive(plan: &Rc<Plan>, server: &Starter, stage: &Rc<Stage>) -> HostResult {
                 stage.record_at(micros(sim.elapsed()), Event::Fault { what });
             });
         }
-        if script.is_over(now, stage) {
+        if script.course.advance(now, stage) {
             return Ok(());
         }
         sim.step()?;
@@ -172,15 +116,16 @@ fn build(
     plan: &Rc<Plan>,
     server: &Starter,
     stage: &Rc<Stage>,
-    quiet: Quiet,
+    quiet: &Rc<Quiet>,
     switches: &Switches,
+    longest: Duration,
 ) -> turmoil::Sim<'static> {
     let mut builder = turmoil::Builder::new();
     builder
         .rng_seed(plan.network.seed)
         .epoch(SystemTime::UNIX_EPOCH)
         .tick_duration(Duration::from_millis(plan.network.tick_ms))
-        .simulation_duration(quiet.gone + Duration::from_secs(1))
+        .simulation_duration(longest)
         .min_message_latency(Duration::from_millis(plan.network.latency.min_ms))
         .max_message_latency(Duration::from_millis(plan.network.latency.max_ms))
         .tcp_capacity(TCP_CAPACITY);
@@ -191,16 +136,18 @@ fn build(
     let starts = Rc::new(Cell::new(0));
     let (config, server, on) = (Rc::clone(plan), Rc::clone(server), Rc::clone(stage));
     let switch = Rc::clone(&switches.server);
+    let of = Rc::clone(quiet);
     sim.host(SERVER, move || {
         starts.set(starts.get() + 1);
         let handlers = server.borrow_mut()(starts.get());
         let (plan, stage) = (Rc::clone(&config), Rc::clone(&on));
-        let server = run_server::<Turmoil>(plan, starts.get(), handlers, stage, quiet);
+        let server = run_server::<Turmoil>(plan, starts.get(), handlers, stage, Rc::clone(&of));
         freezable(Rc::clone(&switch), server)
     });
     for client in &plan.clients {
         let actor = Actor::new(Rc::clone(plan), client, Rc::clone(stage));
-        let player = run_client::<Turmoil>(Rc::clone(plan), client.clone(), actor, quiet);
+        let player =
+            run_client::<Turmoil>(Rc::clone(plan), client.clone(), actor, Rc::clone(quiet));
         sim.client(name(client.id), freezable(Rc::clone(&switches.clients[&client.id]), player));
     }
     sim

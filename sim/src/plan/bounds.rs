@@ -17,6 +17,9 @@ pub(crate) const LATE_MS_MAX: u64 = 30;
 /// After how long a sender that waits for room is told again that there is some.
 pub(crate) const PROBE_MS: u64 = 50;
 
+/// What the head of a request takes.
+const HEAD_BYTES: u64 = 400;
+
 impl Plan {
     /// The longest a message can take on a healthy link, one way.
     pub fn latency_max_ms(&self) -> u64 {
@@ -55,6 +58,18 @@ impl Plan {
         4 * self.latency_max_ms() + self.requests_ms() + self.drain_ms() + self.resend_ms()
     }
 
+    /// For how long nothing happens at most while something is still on its way, once all
+    /// faults are over and the streams are empty: from one shard over another to a client,
+    /// whose next request may be on its way, too.
+    pub fn calm_ms(&self) -> u64 {
+        let trips = if self.is_polled() { 6 } else { 2 };
+        trips * (self.latency_max_ms() + HEAD_BYTES / self.least_bytes())
+    }
+
+    fn is_polled(&self) -> bool {
+        self.clients.iter().any(|client| client.transport != Transport::WebSocket)
+    }
+
     /// What TCP takes at most until it sends again what was lost just before the links
     /// healed, once in each direction, behind what still queued or was overtaken then.
     fn resend_ms(&self) -> u64 {
@@ -69,9 +84,7 @@ impl Plan {
     /// next GET; and each of these has a head.
     fn requests_ms(&self) -> u64 {
         const REQUESTS: u64 = 6;
-        const HEAD_BYTES: u64 = 400;
-        let mut transports = self.clients.iter().map(|client| client.transport);
-        if transports.all(|transport| transport == Transport::WebSocket) {
+        if !self.is_polled() {
             return 0;
         }
         REQUESTS * (2 * self.latency_max_ms() + HEAD_BYTES / self.least_bytes())

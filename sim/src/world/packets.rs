@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use turmoil_net::{EnterGuard, HostId, KernelConfig, Net};
 
 use self::fabric::Fabric;
-use super::{Quiet, Script, Starter, Switches};
+use super::{Script, Starter, Switches};
 use crate::actor::Actor;
 use crate::faults::{ServerState, Step, timeline, told};
 use crate::freeze::freezable;
@@ -28,6 +28,7 @@ use crate::net::HostResult;
 use crate::net::packets::{Packets, move_server, scoped};
 use crate::plan::{Plan, RESEND_MS};
 use crate::play::run_client;
+use crate::quiet::Quiet;
 use crate::server::run_server;
 use crate::stage::{Stage, micros};
 
@@ -91,7 +92,7 @@ struct World<'a> {
     local: &'a LocalSet,
     hosts: Hosts,
     fabric: Fabric<'a>,
-    quiet: Quiet,
+    quiet: Rc<Quiet>,
     switches: Switches,
     starts: usize,
     server: Option<JoinHandle<()>>,
@@ -108,7 +109,7 @@ impl<'a> World<'a> {
     ) -> Self {
         let addresses = hosts.clients.iter().map(|(&id, &(_, address))| (address, id)).collect();
         let fabric = Fabric::new(guard, &plan.network, addresses);
-        let (quiet, switches) = (Quiet::of(plan), Switches::of(plan));
+        let (quiet, switches) = (Quiet::new(plan), Switches::of(plan));
         let (starts, server) = (0, None);
         Self { plan, starter, stage, local, hosts, fabric, quiet, switches, starts, server }
     }
@@ -117,14 +118,14 @@ impl<'a> World<'a> {
         self.stage.begin();
         self.start_server();
         self.start_clients();
-        let mut script = Script::new(self.plan, self.quiet);
+        let mut script = Script::new(self.plan, &self.quiet);
         let tick = Duration::from_millis(self.plan.network.tick_ms);
         let mut now = Duration::ZERO;
         loop {
             while let Some(step) = script.next_step(now) {
                 self.apply(&step, now).await;
             }
-            if script.is_over(now, self.stage) {
+            if script.course.advance(now, self.stage) {
                 self.stage.record_at(micros(now), Event::Packets { tally: self.fabric.tally });
                 return Ok(());
             }
@@ -141,7 +142,7 @@ impl<'a> World<'a> {
         let start = self.starts as u64;
         let handlers = self.starter.borrow_mut()(start);
         let (plan, stage) = (Rc::clone(self.plan), Rc::clone(self.stage));
-        let server = run_server::<Packets>(plan, start, handlers, stage, self.quiet);
+        let server = run_server::<Packets>(plan, start, handlers, stage, Rc::clone(&self.quiet));
         let server = freezable(Rc::clone(&self.switches.server), server);
         self.server = Some(self.local.spawn_local(scoped(host, async {
             if let Err(error) = server.await {
@@ -156,7 +157,7 @@ impl<'a> World<'a> {
             let (host, _) = self.hosts.clients[&client.id];
             let actor = Actor::new(Rc::clone(&plan), &client, Rc::clone(self.stage));
             let switch = Rc::clone(&self.switches.clients[&client.id]);
-            let player = run_client::<Packets>(plan, client, actor, self.quiet);
+            let player = run_client::<Packets>(plan, client, actor, Rc::clone(&self.quiet));
             self.local.spawn_local(scoped(host, async move {
                 if let Err(error) = freezable(switch, player).await {
                     panic!("{error}");
