@@ -3,9 +3,11 @@
 //! A mutant is a small patch in `sim/mutants/`, whose first line names the
 //! guarantee that must find it (`killer: no_duplicate`). It is applied to a
 //! copy of the tree, built there, and given the same seeds as everybody else.
-//! It is killed if the guarantee that should notice is among those broken.
+//! It is killed if the guarantee that should notice is among those broken. One whose
+//! killer is `determinism` breaks the simulation's own promise: it is killed if the same
+//! seed runs in two ways.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::plan::Plan;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::args::MutantsArgs;
 use super::{CommandError, Outcome};
@@ -23,6 +25,16 @@ use super::{CommandError, Outcome};
 struct Fleet {
     failing: BTreeMap<u64, Vec<String>>,
 }
+
+/// What is said of an engine that may run in two ways.
+#[derive(Deserialize)]
+struct Twice {
+    differ_in_process: BTreeSet<u64>,
+    differ_across_processes: BTreeSet<u64>,
+}
+
+/// The killer that is no guarantee.
+const DETERMINISM: &str = "determinism";
 
 /// A patch, and who must notice it.
 struct Mutant {
@@ -36,41 +48,82 @@ struct Fate {
     /// Seeds that break anything.
     failing: usize,
     /// Seeds until the killer noticed, and what is left of that seed's plan.
-    killed: Option<(u64, Plan)>,
+    killed: Option<(u64, Option<Plan>)>,
     /// Other guarantees that were broken too.
     others: Vec<String>,
+}
+
+/// A line of the table.
+#[derive(Serialize)]
+struct Row<'a> {
+    mutant: &'a str,
+    killer: &'a str,
+    /// None if it survived.
+    first_seed: Option<u64>,
+    failing_seeds: usize,
+    seeds: u64,
+    /// Of the first seed's plan, made small.
+    operations: Option<usize>,
+    faults: Option<usize>,
+    also_broken: &'a [String],
 }
 
 /// Runs all mutants, or those named.
 pub(super) fn run(args: &MutantsArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     let root = root();
     let mut survivors = 0;
-    writeln!(
-        out,
-        "| mutant | killer | first seed | failing seeds | after shrinking | also broken |"
-    )?;
-    writeln!(out, "|---|---|---|---|---|---|")?;
+    if !args.json {
+        let head =
+            "| mutant | killer | first seed | failing seeds | after shrinking | also broken |";
+        writeln!(out, "{head}\n|---|---|---|---|---|---|")?;
+    }
     for mutant in mutants(&root, &args.names)? {
         let tree = root.join("target/mutants/tree");
         copy_tree(&root, &tree)?;
         apply(&mutant, &tree)?;
         let program = build(&root, &tree)?;
-        let fate = try_seeds(&program, &mutant, &root.join("target/mutants"), args)?;
-        survivors += usize::from(fate.killed.is_none());
-        let (seed, size) = match &fate.killed {
-            Some((seed, plan)) => (seed.to_string(), plan.size()),
-            None => ("SURVIVED".to_owned(), String::new()),
+        let fate = if mutant.killer == DETERMINISM {
+            try_twice(&program, args)?
+        } else {
+            try_seeds(&program, &mutant, &root.join("target/mutants"), args)?
         };
-        let others = fate.others.join(", ");
-        let (name, killer, failing) = (&mutant.name, &mutant.killer, fate.failing);
-        writeln!(
-            out,
-            "| {name} | {killer} | {seed} | {failing} of {} | {size} | {others} |",
-            args.seeds
-        )?;
+        survivors += usize::from(fate.killed.is_none());
+        write(&mutant, &fate, args, out)?;
         out.flush()?;
     }
     Ok(if survivors == 0 { Outcome::Clean } else { Outcome::Violation })
+}
+
+fn write(
+    mutant: &Mutant,
+    fate: &Fate,
+    args: &MutantsArgs,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let Mutant { name, killer, .. } = mutant;
+    let (failing, seeds) = (fate.failing, args.seeds);
+    let plan = fate.killed.as_ref().and_then(|(_, plan)| plan.as_ref());
+    let first_seed = fate.killed.as_ref().map(|&(seed, _)| seed);
+    if args.json {
+        let row = Row {
+            mutant: name,
+            killer,
+            first_seed,
+            failing_seeds: failing,
+            seeds,
+            operations: plan.map(Plan::operation_count),
+            faults: plan.map(|plan| plan.faults.len()),
+            also_broken: &fate.others,
+        };
+        let text = serde_json::to_string(&row).expect("its keys are names");
+        writeln!(out, "{text}")?;
+        return Ok(());
+    }
+    let seed = first_seed.map_or_else(|| "SURVIVED".to_owned(), |seed| seed.to_string());
+    let size = plan.map(Plan::size).unwrap_or_default();
+    let others = fate.others.join(", ");
+    writeln!(out, "| {name} | {killer} | {seed} | {failing} of {seeds} | {size} | {others} |")?;
+    Ok(())
 }
 
 /// The workspace that this program was built from.
@@ -139,7 +192,7 @@ fn try_seeds(
     args: &MutantsArgs,
 ) -> Result<Fate, CommandError> {
     let mut fleet = Command::new(program);
-    fleet.args(["fleet", "--json", "--tell", "0"]);
+    fleet.args(["fleet", "--json", "--tell=0", "--start=0"]);
     fleet.arg(format!("--seeds={}", args.seeds)).arg(format!("--jobs={}", args.jobs));
     fleet.args(args.profile.to_arguments());
     let text = output_of_any_end(&mut fleet, "sim fleet")?;
@@ -151,10 +204,23 @@ fn try_seeds(
     others.retain(|name| *name != mutant.killer);
     let first = failing.iter().find(|(_, broken)| broken.contains(&mutant.killer));
     let killed = match first {
-        Some((&seed, _)) => Some((seed, shrink(program, mutant, folder, seed, args)?)),
+        Some((&seed, _)) => Some((seed, Some(shrink(program, mutant, folder, seed, args)?))),
         None => None,
     };
     Ok(Fate { failing: failing.len(), killed, others })
+}
+
+/// Sees whether the same seeds run in the same way again.
+fn try_twice(program: &Path, args: &MutantsArgs) -> Result<Fate, CommandError> {
+    let mut twice = Command::new(program);
+    twice.args(["determinism", "--json"]).arg(format!("--seeds={}", args.seeds));
+    twice.args(args.profile.to_arguments());
+    let text = output_of_any_end(&mut twice, "sim determinism")?;
+    let Twice { differ_in_process, differ_across_processes } = serde_json::from_str(&text)
+        .map_err(|error| failed("sim determinism", &format!("{error} in {text}")))?;
+    let differing: BTreeSet<u64> = &differ_in_process | &differ_across_processes;
+    let killed = differing.first().map(|&seed| (seed, None));
+    Ok(Fate { failing: differing.len(), killed, others: Vec::new() })
 }
 
 /// Makes the seed's plan small, as far as the killer still notices.
