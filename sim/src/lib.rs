@@ -85,6 +85,25 @@
 //! put well-behaved clients out) and `heals` (everybody comes back). What the engine
 //! promises of rooms is proved by the chat's fleets.
 //!
+//! # For programs
+//!
+//! With `--json` every command prints one object on stdout (`mutants` one a line, for each),
+//! progress goes to stderr, and the exit code says it all: 0 clean, 1 a guarantee is broken,
+//! 2 a mistake in the call, 3 not deterministic. Times are in seconds, where no unit is named.
+//!
+//! * `run`, `replay`: `seed`, `hash` of the history, `counts` (`delivered`, `expected`,
+//!   `connections`, `indeterminate`, ...), `failures` (`guarantee`, `sentence`, `at_us`, ...), and
+//!   for a seed that fails its `report`.
+//! * `fleet`: `start`, `seeds`, `seconds`, `runs_per_second`, `deliveries_per_second`, `counts`,
+//!   `coverage` (situation to `runs` and `times`), `never_reached`, `failing` (seed to
+//!   guarantees), `reports` (`seed`, `guarantees`, `shrunk_for`, `file`, `picture`, `replay`,
+//!   `operations`, `faults`, `story`, ...).
+//! * `coverage`: situation to `runs` and `times`.
+//! * `shrink`: `guarantee`, `clients`, `operations`, `faults`, `runs`, `is_minimal`.
+//! * `determinism`: `seeds`, `differ_in_process`, `differ_across_processes`.
+//! * `mutants`: `mutant`, `killer`, `first_seed`, `failing_seeds`, `seeds`, `operations`,
+//!   `faults`, `also_broken`.
+//!
 //! # What is deterministic
 //!
 //! Everything, as long as your code is: the network, the order of tasks, ids,

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --release -p sim --example booking -- fleet --seeds 1000
-//! BOOKING_BUG=race cargo run --release -p sim --example booking -- fleet --seeds 200
+//! BOOKING_BUG=race cargo run --release -p sim --example booking -- fleet --start 0 --seeds 200
 //! ```
 //!
 //! The first is clean. The second sells a seat twice, tells how, and leaves the plan of

@@ -2,13 +2,18 @@
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::plan::Substrate;
 use crate::swarm::Profile;
 
+/// What an exit code says.
+const ENDINGS: &str = "Exit codes: 0 clean, 1 a guarantee is broken (or a mutant survives, or a \
+    fleet of 1000 seeds misses a situation), 2 a mistake in the call, 3 not deterministic.";
+
 /// Runs a server on parlor, with real Socket.IO clients, in a simulated network under faults.
 #[derive(clap::Parser, Debug)]
-#[command(version)]
+#[command(version, after_help = ENDINGS)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -198,6 +203,10 @@ pub(crate) struct ShrinkArgs {
     /// The guarantee that the small plan must break too; the first one broken, by default.
     #[arg(long, value_name = "NAME")]
     pub(crate) guarantee: Option<String>,
+
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -215,18 +224,26 @@ pub(crate) struct MutantsArgs {
 
     #[command(flatten)]
     pub(crate) profile: ProfileArgs,
+
+    /// Print a JSON object a line, one for each mutant.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Many seeds.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct SeedsArgs {
     /// How many seeds.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, conflicts_with = "time")]
     pub(crate) seeds: u64,
 
-    /// The first seed; the same start runs the same plans.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) start: u64,
+    /// As many seeds as can be run in this time: 90s, 10m, 8h.
+    #[arg(long, value_parser = duration)]
+    pub(crate) time: Option<Duration>,
+
+    /// The first seed; the same start runs the same plans [default: one not used before, by the clock].
+    #[arg(long)]
+    pub(crate) start: Option<u64>,
 
     /// How many processes.
     #[arg(long, default_value_t = NonZeroU64::MIN)]
@@ -297,4 +314,33 @@ pub(crate) struct WorkerArgs {
 
     #[command(flatten)]
     pub(crate) profile: ProfileArgs,
+}
+
+/// A time with its unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds = match &text[digits.len()..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("a time is a whole number with its unit: 90s, 10m, 8h".to_owned()),
+    };
+    let count: u64 = digits.parse().map_err(|_| format!("{digits:?} is no whole number"))?;
+    let whole = count.checked_mul(seconds).filter(|&whole| whole > 0);
+    whole.map(Duration::from_secs).ok_or_else(|| "a time is above 0".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(duration("8h"), Ok(Duration::from_secs(28_800)));
+        for wrong in ["", "10", "s", "-1s", "1.5h", "0s", "5d", "99999999999999999h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
 }

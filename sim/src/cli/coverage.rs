@@ -19,6 +19,7 @@ pub(super) fn run(
         let text = serde_json::to_string(&summary.coverage).expect("its keys are names");
         writeln!(out, "{text}")?;
     } else {
+        summary.write_seeds(out)?;
         write(subject, &summary.coverage, &summary.never_reached, out)?;
     }
     Ok(summary.outcome())
@@ -31,10 +32,13 @@ pub(super) fn write(
     never_reached: &[Situation],
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    writeln!(out, "{:<62} {:>8} {:>9}", "situation", "runs", "times")?;
-    for (situation, reached) in coverage.rows().filter(|(it, _)| subject.situations().contains(it))
-    {
-        writeln!(out, "{:<62} {:>8} {:>9}", situation.text(), reached.runs, reached.times)?;
+    let rows: Vec<_> =
+        coverage.rows().filter(|(it, _)| subject.situations().contains(it)).collect();
+    let widths = rows.iter().map(|(it, _)| it.text().chars().count());
+    let width = widths.max().unwrap_or_default();
+    writeln!(out, "{:<width$} {:>8} {:>9}", "situation", "runs", "times")?;
+    for (situation, reached) in rows {
+        writeln!(out, "{:<width$} {:>8} {:>9}", situation.text(), reached.runs, reached.times)?;
     }
     for situation in never_reached {
         writeln!(out, "never reached: {}", situation.text())?;

@@ -5,7 +5,7 @@
 //! its process down, is found too: its worker is given up and the seed named.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::Child;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
@@ -33,9 +33,12 @@ const ENDS: &str = "world_ends";
 /// What a fleet found.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Summary {
+    /// The first one; the rest follow.
+    start: u64,
     seeds: u64,
     seconds: f64,
     runs_per_second: f64,
+    deliveries_per_second: f64,
     counts: Counts,
     /// How many runs were in which situation, and how often.
     pub(super) coverage: Coverage,
@@ -59,12 +62,31 @@ pub(super) fn run(
         let text = serde_json::to_string(&summary).expect("a summary has only strings as keys");
         writeln!(out, "{text}")?;
     } else {
-        write(subject, &summary, args, out)?;
+        write(subject, &summary, out)?;
     }
     Ok(summary.outcome())
 }
 
 impl Summary {
+    /// The seeds that fail, and a line about all.
+    pub(super) fn write_seeds(&self, out: &mut dyn Write) -> io::Result<()> {
+        for (seed, guarantees) in &self.failing {
+            writeln!(out, "seed {seed}: {}", guarantees.join(", "))?;
+        }
+        let Counts { delivered, connections, indeterminate, .. } = self.counts;
+        writeln!(
+            out,
+            "{} seeds from {} in {:.1} s ({:.1} seeds and {:.0} deliveries a second): {} failing; \
+             {delivered} deliveries, {connections} connections, {indeterminate} indeterminate",
+            self.seeds,
+            self.start,
+            self.seconds,
+            self.runs_per_second,
+            self.deliveries_per_second,
+            self.failing.len(),
+        )
+    }
+
     pub(super) fn outcome(&self) -> Outcome {
         let is_clean = self.failing.is_empty() && self.never_reached.is_empty();
         if is_clean { Outcome::Clean } else { Outcome::Violation }
@@ -73,15 +95,18 @@ impl Summary {
 
 /// Runs all seeds.
 pub(super) fn gather_all(subject: &dyn Subject, args: &SeedsArgs) -> Result<Summary, CommandError> {
-    let end = args.start.saturating_add(args.seeds);
-    let jobs = args.jobs.get().min(args.seeds.max(1));
-    let shares = (0..jobs).map(|job| Share { start: args.start + job, step: jobs, end });
-    let progress = progress_bar(args.seeds);
+    let start = args.start.unwrap_or_else(fresh);
+    let seeds = if args.time.is_some() { u64::MAX - start } else { args.seeds };
+    let end = start.saturating_add(seeds);
+    let jobs = args.jobs.get().min(seeds.max(1));
+    let shares = (0..jobs).map(|job| Share { start: start + job, step: jobs, end });
+    let progress = progress_bar(args.time.is_none().then_some(seeds));
     let started = now();
-    let mut summary = Summary { seeds: args.seeds, ..Summary::default() };
-    gather(shares.collect(), args, &progress, &mut summary)?;
+    let mut summary = Summary { start, ..Summary::default() };
+    gather(shares.collect(), args, started, &progress, &mut summary)?;
     summary.seconds = started.elapsed().as_secs_f64();
-    summary.runs_per_second = args.seeds as f64 / summary.seconds;
+    summary.runs_per_second = summary.seeds as f64 / summary.seconds;
+    summary.deliveries_per_second = summary.counts.delivered as f64 / summary.seconds;
     progress.finish_and_clear();
     if summary.seeds >= RUNS_MIN {
         let missed = summary.coverage.missed(&Profile::from(&args.profile));
@@ -97,6 +122,13 @@ fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
 
+/// A first seed that no fleet has had before, if none runs a thousand seeds a second.
+#[expect(clippy::disallowed_methods, reason = "fresh seeds are no part of a simulation")]
+fn fresh() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    1000 * since.map_or(0, |since| since.as_secs())
+}
+
 /// What one job says: a result, or nothing more.
 type News = (usize, Option<Result<SeedResult, CommandError>>);
 
@@ -104,6 +136,7 @@ type News = (usize, Option<Result<SeedResult, CommandError>>);
 fn gather(
     shares: Vec<Share>,
     args: &SeedsArgs,
+    started: std::time::Instant,
     progress: &ProgressBar,
     summary: &mut Summary,
 ) -> Result<(), CommandError> {
@@ -121,41 +154,65 @@ fn gather(
             }
             let _ = sender.send((job, None));
         });
-        jobs.push(Job { child, missing: share.seeds().collect() });
+        let missing = Some(share).filter(|share| share.start < share.end);
+        jobs.push(Job { child, has_ended: false, missing });
     }
     drop(sender);
-    let gathered = take_in(&news, &mut jobs, progress, summary);
+    let end = args.time.map(|time| started + time);
+    let gathered = take_in(&news, &mut jobs, end, progress, summary);
     for job in &mut jobs {
-        // Workers that are done are gone already; the rest hangs.
+        // Workers that are done are gone already.
         let _ = job.child.kill();
         let _ = job.child.wait();
-        if let Some(&seed) = job.missing.first() {
-            summary.failing.insert(seed, vec![ENDS.to_owned()]);
-        }
     }
-    gathered
+    // A process that has ended without all its results went down with the next one.
+    let is_silent = gathered? == Stop::Silence;
+    let down = jobs.iter().filter(|job| job.has_ended || is_silent);
+    for share in down.filter_map(|job| job.missing) {
+        summary.failing.insert(share.start, vec![ENDS.to_owned()]);
+    }
+    Ok(())
+}
+
+/// Why no more results are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// The time is over, or all are there.
+    Done,
+    /// Nothing came for long: the seeds that are next never end.
+    Silence,
 }
 
 struct Job {
     child: Child,
-    /// Its seeds without a result, in order.
-    missing: std::collections::BTreeSet<u64>,
+    has_ended: bool,
+    /// Its seeds without a result, if there are any.
+    missing: Option<Share>,
 }
 
 fn take_in(
     news: &Receiver<News>,
     jobs: &mut [Job],
+    end: Option<std::time::Instant>,
     progress: &ProgressBar,
     summary: &mut Summary,
-) -> Result<(), CommandError> {
+) -> Result<Stop, CommandError> {
     let mut running = jobs.len();
     while running > 0 {
-        match news.recv_timeout(SILENCE_MAX) {
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
-            Ok((_, None)) => running -= 1,
+        let left = end.map(|end| end.saturating_duration_since(now()));
+        match news.recv_timeout(left.map_or(SILENCE_MAX, |left| left.min(SILENCE_MAX))) {
+            Err(RecvTimeoutError::Timeout) if left.is_some_and(|left| left < SILENCE_MAX) => break,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                return Ok(Stop::Silence);
+            }
+            Ok((job, None)) => {
+                running -= 1;
+                jobs[job].has_ended = true;
+            }
             Ok((job, Some(result))) => {
                 let result = result?;
-                jobs[job].missing.remove(&result.seed);
+                jobs[job].missing = jobs[job].missing.and_then(|share| share.after(result.seed));
+                summary.seeds += 1;
                 progress.inc(1);
                 summary.counts.add(&result.counts);
                 summary.coverage.add(&result.coverage);
@@ -166,7 +223,7 @@ fn take_in(
             }
         }
     }
-    Ok(())
+    Ok(Stop::Done)
 }
 
 /// Tells and shrinks the first failing seeds, one of each guarantee before others.
@@ -194,33 +251,22 @@ fn tell_some(
 fn write(
     subject: &dyn Subject,
     summary: &Summary,
-    args: &FleetArgs,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     for report in &summary.reports {
         report.write(out)?;
     }
-    for (seed, guarantees) in &summary.failing {
-        writeln!(out, "seed {seed}: {}", guarantees.join(", "))?;
-    }
-    writeln!(
-        out,
-        "{} seeds from {} in {:.1} s ({:.1} a second): {} failing; {} deliveries, {} connections, \
-         {} indeterminate",
-        summary.seeds,
-        args.seeds.start,
-        summary.seconds,
-        summary.runs_per_second,
-        summary.failing.len(),
-        summary.counts.delivered,
-        summary.counts.connections,
-        summary.counts.indeterminate
-    )?;
+    summary.write_seeds(out)?;
     coverage::write(subject, &summary.coverage, &summary.never_reached, out)?;
     Ok(())
 }
 
-fn progress_bar(seeds: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {per_sec}, {eta} {msg}");
-    ProgressBar::new(seeds).with_style(style.expect("the template is well formed"))
+fn progress_bar(seeds: Option<u64>) -> ProgressBar {
+    let (bar, template) = match seeds {
+        Some(seeds) => {
+            (ProgressBar::new(seeds), "{bar:40} {pos}/{len} seeds, {per_sec}, {eta} {msg}")
+        }
+        None => (ProgressBar::no_length(), "{elapsed}: {pos} seeds, {per_sec} {msg}"),
+    };
+    bar.with_style(ProgressStyle::with_template(template).expect("the template is well formed"))
 }

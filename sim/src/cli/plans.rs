@@ -26,6 +26,18 @@ struct RunJson<'a> {
     report: Option<failing::Report>,
 }
 
+/// What has become of a plan that was to be made small, for programs.
+#[derive(Default, Serialize)]
+struct ShrinkJson<'a> {
+    /// What is still broken; nothing if nothing was.
+    guarantee: Option<&'a str>,
+    clients: usize,
+    operations: usize,
+    faults: usize,
+    runs: usize,
+    is_minimal: bool,
+}
+
 /// `sim run`: the plan of one seed.
 pub(super) fn run(
     subject: &dyn Subject,
@@ -97,11 +109,29 @@ pub(super) fn shrink(
         args.guarantee.as_ref().is_none_or(|wanted| *wanted == failure.guarantee)
     };
     let Some(failure) = run.judgement.failures.iter().find(is_wanted) else {
-        writeln!(out, "this plan does not fail so with the code as it is: nothing to shrink")?;
+        match args.json {
+            true => write_line(&ShrinkJson::default(), out)?,
+            false => writeln!(
+                out,
+                "this plan does not fail so with the code as it is: nothing to shrink"
+            )?,
+        }
         return Ok(Outcome::Clean);
     };
     let shrunk = failing::shrink_for(subject, &failure.guarantee, &plan, args.runs);
     failing::store(&shrunk.plan, &args.output)?;
+    if args.json {
+        let json = ShrinkJson {
+            guarantee: Some(&failure.guarantee),
+            clients: shrunk.plan.clients.len(),
+            operations: shrunk.plan.operation_count(),
+            faults: shrunk.plan.faults.len(),
+            runs: shrunk.runs,
+            is_minimal: shrunk.is_minimal,
+        };
+        write_line(&json, out)?;
+        return Ok(Outcome::Violation);
+    }
     writeln!(out, "{} broken by {}", failure.guarantee, plan.size())?;
     let minimal = if shrunk.is_minimal { "nothing more can go" } else { "the runs were used up" };
     writeln!(out, "and still by {} ({} runs, {minimal})", shrunk.plan.size(), shrunk.runs)?;
@@ -170,7 +200,11 @@ fn write_json(
         failures: &run.judgement.failures,
         report,
     };
-    let text = serde_json::to_string(&json).expect("a result has only strings as keys");
+    write_line(&json, out)
+}
+
+fn write_line(json: &impl Serialize, out: &mut dyn Write) -> Result<(), CommandError> {
+    let text = serde_json::to_string(json).expect("a result has only strings as keys");
     writeln!(out, "{text}")?;
     Ok(())
 }

@@ -51,6 +51,12 @@ pub(crate) struct Share {
 }
 
 impl Share {
+    /// What is left of it behind a seed.
+    pub(crate) fn after(self, seed: u64) -> Option<Self> {
+        let start = seed.checked_add(self.step).filter(|&start| start < self.end)?;
+        Some(Self { start, ..self })
+    }
+
     pub(crate) fn seeds(self) -> impl Iterator<Item = u64> {
         (0..).map_while(move |index: u64| {
             let seed = self.start.checked_add(index.checked_mul(self.step)?)?;
