@@ -11,6 +11,7 @@ use parlor::Io;
 use crate::cleanup;
 use crate::coverage::Situation;
 use crate::dice::Dice;
+use crate::foreign::Program;
 use crate::heals;
 use crate::heartbeat;
 use crate::history::History;
@@ -79,8 +80,15 @@ pub trait Subject {
     /// The plan of a seed: the same for the same seed and profile.
     fn plan(&self, seed: u64, profile: &Profile) -> Plan;
 
-    /// The server of one run.
-    fn server(&self) -> Server;
+    /// What runs on the server's host in one run.
+    fn program(&self) -> Program;
+
+    /// Whether the same plan gives the same history each time. Parlor does; a server with
+    /// randomness of its own does not, and then a plan counts as failing if most of a few
+    /// runs fail.
+    fn replays_exactly(&self) -> bool {
+        true
+    }
 
     /// The situations that a big fleet must reach.
     fn situations(&self) -> &'static [Situation];
@@ -111,8 +119,8 @@ impl<A: Application> Subject for A {
         scripted(self, seed, profile)
     }
 
-    fn server(&self) -> Server {
-        Application::server(self)
+    fn program(&self) -> Program {
+        Program::Parlor(self.server())
     }
 
     fn situations(&self) -> &'static [Situation] {

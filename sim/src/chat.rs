@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use parlor::chat;
 
-use crate::application::{Server, Subject};
+use crate::application::Subject;
 use crate::coverage::Situation;
+use crate::foreign::Program;
 use crate::history::History;
 use crate::judge::{Judgement, judge};
 use crate::plan::Plan;
@@ -32,8 +33,9 @@ impl Subject for Chat {
         generate(seed, profile)
     }
 
-    fn server(&self) -> Server {
-        Box::new(|start| Rc::new(chat::app(vec!["/".to_owned()], format!("start-{start}"))))
+    fn program(&self) -> Program {
+        let app = |start| chat::app(vec!["/".to_owned()], format!("start-{start}"));
+        Program::Parlor(Box::new(move |start| Rc::new(app(start))))
     }
 
     fn situations(&self) -> &'static [Situation] {

@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parlor::check::{
-    self, Accepted, Checker, ClientId, Guarantee, Options, Record, Request, RoomId, Verdict,
+    self, Accepted, Checker, ClientId, Guarantee, Options, OrderBy, Record, Request, RoomId,
+    Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -117,44 +118,112 @@ impl Judgement {
 
 /// Judges a whole history, at quiescence.
 pub fn judge(plan: &Plan, history: &History) -> Judgement {
-    let names = Names::of(history);
-    let returns = Returns::of(history);
-    let clients = verdict(history, &names, &returns, false);
-    let witness = verdict(history, &names, &returns, true);
-    let interruptions = Interruptions::of(history, &returns);
-    let named = |violation: &check::Violation, needs_witness| {
-        let failure = names.failure(violation, needs_witness);
-        match violation.clients.first() {
-            Some(sufferer) => interruptions.named(failure, SocketId(sufferer.0)),
-            None => failure,
-        }
-    };
-    let mut failures: Vec<Failure> =
-        clients.violations.iter().map(|violation| named(violation, false)).collect();
-    failures.extend(history.entries().iter().filter_map(illegal));
-    failures.extend(heals::check(history));
+    let court = Court::of(history, OrderBy::Seq);
+    let Judgement { mut failures, counts } = court.clients();
     failures.extend(presence::check(history));
-    failures.extend(recovery::check(history));
     failures.extend(heartbeat::check(plan, history));
     failures.extend(cleanup::check(history));
     let seen: BTreeSet<String> = failures.iter().map(|failure| failure.guarantee.clone()).collect();
-    let sharper = witness.violations.iter().map(|violation| named(violation, true));
-    let sharper = sharper.chain(acks::check(history));
+    let (sharper, _) = court.checked(true);
+    let sharper = sharper.into_iter().chain(acks::check(history));
     failures.extend(sharper.filter(|failure| !seen.contains(&failure.guarantee)));
-    for (verdict, needs_witness) in [(&clients, false), (&witness, true)] {
-        failures.extend(verdict.overflow.map(|bound| overflow(bound, needs_witness)));
-    }
-    let counts = Counts {
-        expected: clients.expected,
-        delivered: clients.delivered,
-        lost: clients.lost,
-        duplicate: clients.duplicate,
-        reordered: clients.reordered,
-        indeterminate: clients.indeterminate,
-        unrequired: clients.unrequired,
-        connections: names.sockets.len() as u64,
-    };
     Judgement { failures, counts }
+}
+
+/// Judges what clients saw of a server that says nothing of its own order, nor numbers the
+/// messages of a room.
+///
+/// Not judged, since only a witness can tell: presence, when silent peers are given up, and
+/// what was decided between requests and their answers. If the server has said what it holds
+/// in the end, that is judged.
+pub fn judge_clients(history: &History) -> Judgement {
+    let mut judgement = Court::of(history, OrderBy::Graph).clients();
+    if history.entries().iter().any(|entry| matches!(entry.event, Event::Census { .. })) {
+        judgement.failures.extend(cleanup::check(history));
+    }
+    judgement
+}
+
+/// A history, and what it takes to speak of it.
+struct Court<'a> {
+    history: &'a History,
+    names: Names<'a>,
+    returns: Returns,
+    interruptions: Interruptions,
+    order: OrderBy,
+}
+
+impl<'a> Court<'a> {
+    fn of(history: &'a History, order: OrderBy) -> Self {
+        let returns = Returns::of(history);
+        let interruptions = Interruptions::of(history, &returns);
+        Self { history, names: Names::of(history), returns, interruptions, order }
+    }
+
+    /// What clients alone can see.
+    fn clients(&self) -> Judgement {
+        let (mut failures, verdict) = self.checked(false);
+        failures.extend(self.history.entries().iter().filter_map(illegal));
+        failures.extend(heals::check(self.history));
+        failures.extend(recovery::check(self.history));
+        let counts = Counts {
+            expected: verdict.expected,
+            delivered: verdict.delivered,
+            lost: verdict.lost,
+            duplicate: verdict.duplicate,
+            reordered: verdict.reordered,
+            indeterminate: verdict.indeterminate,
+            unrequired: verdict.unrequired,
+            connections: self.names.sockets.len() as u64,
+        };
+        Judgement { failures, counts }
+    }
+
+    /// What the checkers say, with the engine's order or without.
+    fn checked(&self, witnessed: bool) -> (Vec<Failure>, Verdict) {
+        let verdict = self.verdict(witnessed);
+        let mut failures: Vec<Failure> =
+            verdict.violations.iter().map(|violation| self.named(violation, witnessed)).collect();
+        failures.extend(verdict.overflow.map(|bound| overflow(bound, witnessed)));
+        (failures, verdict)
+    }
+
+    fn verdict(&self, witnessed: bool) -> Verdict {
+        let Self { history, names, returns, order, .. } = self;
+        let options = Options { witnessed, order: *order, ..Options::default() };
+        let mut checker = Checker::new(options);
+        let mut ended = BTreeSet::new();
+        let entries = history.until_settled();
+        for (row, Entry { at_us, event }) in entries.iter().enumerate() {
+            if returns.is_interruption(row) {
+                if let Event::Ended { socket, .. } = event {
+                    checker.observe(*at_us, &Record::Interrupted { client: client(*socket) });
+                }
+                // The engine's end of a session that goes on is none either.
+                continue;
+            }
+            if let Event::Ended { socket, .. } = event {
+                ended.insert(*socket);
+            }
+            if let Event::Witnessed { order } = event {
+                if witnessed && let Some(accepted) = names.accepted(order, &ended) {
+                    checker.witness(*at_us, &accepted);
+                }
+            } else if let Some(record) = names.record(event) {
+                checker.observe(*at_us, &record);
+            }
+        }
+        let end_us = entries.last().map_or(0, |entry| entry.at_us);
+        checker.finish(end_us)
+    }
+
+    fn named(&self, violation: &check::Violation, needs_witness: bool) -> Failure {
+        let failure = self.names.failure(violation, needs_witness);
+        match violation.clients.first() {
+            Some(sufferer) => self.interruptions.named(failure, SocketId(sufferer.0)),
+            None => failure,
+        }
+    }
 }
 
 /// A history too long for the checkers' bounds must not pass as clean.
@@ -175,33 +244,6 @@ pub(crate) fn illegal(entry: &Entry) -> Option<Failure> {
         return None;
     };
     Some(Failure::new(guarantee, sentence, entry.at_us, socket))
-}
-
-fn verdict(history: &History, names: &Names<'_>, returns: &Returns, witnessed: bool) -> Verdict {
-    let mut checker = Checker::new(Options { witnessed, ..Options::default() });
-    let mut ended = BTreeSet::new();
-    let entries = history.until_settled();
-    for (row, Entry { at_us, event }) in entries.iter().enumerate() {
-        if returns.is_interruption(row) {
-            if let Event::Ended { socket, .. } = event {
-                checker.observe(*at_us, &Record::Interrupted { client: client(*socket) });
-            }
-            // The engine's end of a session that goes on is none either.
-            continue;
-        }
-        if let Event::Ended { socket, .. } = event {
-            ended.insert(*socket);
-        }
-        if let Event::Witnessed { order } = event {
-            if witnessed && let Some(accepted) = names.accepted(order, &ended) {
-                checker.witness(*at_us, &accepted);
-            }
-        } else if let Some(record) = names.record(event) {
-            checker.observe(*at_us, &record);
-        }
-    }
-    let end_us = entries.last().map_or(0, |entry| entry.at_us);
-    checker.finish(end_us)
 }
 
 /// The dense ids that the checkers want.

@@ -39,7 +39,7 @@ pub fn run_for(subject: &dyn Subject, plan: &Plan) -> Run {
         panic!("{error}");
     }
     assert_eq!(plan.application.as_deref(), subject.application(), "the plan is of another");
-    let (history, wreck) = world::run(plan, subject.server());
+    let (history, wreck) = world::run(plan, subject.program());
     let judgement = match wreck {
         None => subject.judge(plan, &history),
         // What the clients of a wrecked world saw ends in the middle.

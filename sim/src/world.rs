@@ -15,8 +15,8 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use crate::actor::Actor;
-use crate::application::Server;
 use crate::faults::{LinkState, Passage, ServerState, Step, timeline, told};
+use crate::foreign::Program;
 use crate::freeze::{Switch, freezable};
 use crate::history::{Event, History, SERVER_KILLED, SERVER_STARTS};
 use crate::net::{HostResult, SERVER, Turmoil};
@@ -24,7 +24,6 @@ use crate::panics;
 use crate::plan::{Direction, Plan, Substrate};
 use crate::play::run_client;
 use crate::quiet::{Course, Quiet};
-use crate::server::run_server;
 use crate::stage::{Stage, micros};
 
 /// Why a world did not come to its end: something panicked, or a host failed.
@@ -36,14 +35,14 @@ pub struct Wreck(pub String);
 const TCP_CAPACITY: usize = 1024;
 
 /// Runs a plan to its end. A wrecked world's history is as long as it got.
-pub fn run(plan: &Plan, server: Server) -> (History, Option<Wreck>) {
+pub fn run(plan: &Plan, program: Program) -> (History, Option<Wreck>) {
     align_task_ids();
     let stage = Rc::new(Stage::default());
     let plan = Rc::new(plan.clone());
-    let server = Rc::new(RefCell::new(server));
+    let program = Rc::new(RefCell::new(program));
     let driven = catch_unwind(AssertUnwindSafe(|| match plan.network.substrate {
-        Substrate::Packets => packets::drive(&plan, &server, &stage),
-        Substrate::Turmoil => drive(&plan, &server, &stage),
+        Substrate::Packets => packets::drive(&plan, &program, &stage),
+        Substrate::Turmoil => drive(&plan, &program, &stage),
     }));
     let told = panics::take();
     let wreck = match driven {
@@ -70,8 +69,8 @@ fn align_task_ids() {
     unreachable!("one of four successive numbers leaves the remainder 3");
 }
 
-/// What gives the server its handlers at each of its starts.
-type Starter = Rc<RefCell<Server>>;
+/// What is asked for a server at each of its starts.
+type Starter = Rc<RefCell<Program>>;
 
 /// What is still to come in a world: changes of the network, then the quiet phases.
 struct Script {
@@ -91,11 +90,11 @@ impl Script {
     }
 }
 
-fn drive(plan: &Rc<Plan>, server: &Starter, stage: &Rc<Stage>) -> HostResult {
+fn drive(plan: &Rc<Plan>, program: &Starter, stage: &Rc<Stage>) -> HostResult {
     let quiet = Quiet::new(plan);
     let switches = Switches::of(plan);
     let mut script = Script::new(plan, &quiet);
-    let mut sim = build(plan, server, stage, &quiet, &switches, script.course.longest());
+    let mut sim = build(plan, program, stage, &quiet, &switches, script.course.longest());
     let mut links = Links::default();
     loop {
         let now = sim.elapsed();
@@ -114,7 +113,7 @@ fn drive(plan: &Rc<Plan>, server: &Starter, stage: &Rc<Stage>) -> HostResult {
 
 fn build(
     plan: &Rc<Plan>,
-    server: &Starter,
+    program: &Starter,
     stage: &Rc<Stage>,
     quiet: &Rc<Quiet>,
     switches: &Switches,
@@ -134,14 +133,14 @@ fn build(
     }
     let mut sim = builder.build();
     let starts = Rc::new(Cell::new(0));
-    let (config, server, on) = (Rc::clone(plan), Rc::clone(server), Rc::clone(stage));
+    let (config, program, on) = (Rc::clone(plan), Rc::clone(program), Rc::clone(stage));
     let switch = Rc::clone(&switches.server);
     let of = Rc::clone(quiet);
     sim.host(SERVER, move || {
         starts.set(starts.get() + 1);
-        let handlers = server.borrow_mut()(starts.get());
         let (plan, stage) = (Rc::clone(&config), Rc::clone(&on));
-        let server = run_server::<Turmoil>(plan, starts.get(), handlers, stage, Rc::clone(&of));
+        let quiet = Rc::clone(&of);
+        let server = program.borrow_mut().start::<Turmoil>(plan, starts.get(), stage, quiet);
         freezable(Rc::clone(&switch), server)
     });
     for client in &plan.clients {

@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::run::{Run, run_for};
 use crate::shrink::{Shrunk, shrink};
 use crate::story;
+use crate::votes;
 use serde::Serialize;
 
 use super::CommandError;
@@ -38,6 +39,8 @@ pub(crate) struct Report {
     pub(crate) faults: usize,
     /// How many runs shrinking took.
     pub(crate) shrink_runs: usize,
+    /// In how many of twenty runs the shrunk plan breaks it, if its runs differ.
+    pub(crate) failing_runs: Option<usize>,
     /// The command that runs it again.
     pub(crate) replay: String,
     /// What happened in the shrunk plan.
@@ -59,10 +62,20 @@ pub(crate) fn report(
         whole.judgement.guarantees().into_iter().map(str::to_owned).collect();
     // Clients' own view comes first among the failures, and the earliest tells most.
     let first = whole.judgement.failures.first().expect("only failing plans are reported");
-    let Shrunk { plan, runs, .. } = shrink_for(subject, &first.guarantee, plan, args.shrink_runs);
-    let small = run_for(subject, &plan);
+    let shrunk = shrink_for(subject, &first.guarantee, plan, args.shrink_runs);
+    let runs = shrunk.runs;
+    let again = failing_run(subject, &shrunk.plan, Some(&first.guarantee));
+    // Only where runs differ can it be that none fails now.
+    let (plan, small) = match again {
+        Some(run) => (shrunk.plan, run),
+        None => (plan.clone(), whole.clone()),
+    };
     let failure = small.judgement.failures.iter().find(|it| it.guarantee == first.guarantee);
     let failure = failure.expect("shrinking keeps the guarantee that is broken");
+    let failing_runs = (!subject.replays_exactly()).then(|| {
+        let runs = 0..votes::MEASURED;
+        runs.filter(|_| breaks(&run_for(subject, &plan), Some(&first.guarantee))).count()
+    });
     let name = plan.origin.map_or_else(|| "plan".to_owned(), |seed| format!("seed-{seed}"));
     let file = args.out.join(format!("{name}-{}.json", failure.guarantee));
     store(&plan, &file)?;
@@ -80,8 +93,25 @@ pub(crate) fn report(
         operations: plan.operation_count(),
         faults: plan.faults.len(),
         shrink_runs: runs,
+        failing_runs,
         story: story::tell(failure, &small.history),
     })
+}
+
+/// A run of a plan that breaks `guarantee`, or any if that is none. Where runs differ, a few
+/// are tried.
+pub(crate) fn failing_run(
+    subject: &dyn Subject,
+    plan: &Plan,
+    guarantee: Option<&str>,
+) -> Option<Run> {
+    let tries = if subject.replays_exactly() { 1 } else { votes::MEASURED };
+    (0..tries).map(|_| run_for(subject, plan)).find(|run| breaks(run, guarantee))
+}
+
+fn breaks(run: &Run, guarantee: Option<&str>) -> bool {
+    let mut failures = run.judgement.failures.iter();
+    failures.any(|failure| guarantee.is_none_or(|wanted| failure.guarantee == wanted))
 }
 
 /// Makes a plan small that breaks `guarantee`; a candidate counts only if it
@@ -92,9 +122,11 @@ pub(crate) fn shrink_for(
     plan: &Plan,
     runs_max: usize,
 ) -> Shrunk {
-    shrink(plan, runs_max, &mut |candidate| {
-        run_for(subject, candidate).judgement.guarantees().contains(guarantee)
-    })
+    let fails = |candidate: &Plan| breaks(&run_for(subject, candidate), Some(guarantee));
+    if subject.replays_exactly() {
+        return shrink(plan, runs_max, &mut |candidate| fails(candidate));
+    }
+    shrink(plan, runs_max, &mut |candidate| votes::fails_mostly(|| fails(candidate)))
 }
 
 /// Writes a plan to a file, with the folders above it.
@@ -124,6 +156,16 @@ impl Report {
         writeln!(out, "{seed} breaks {}", broken.join(", "))?;
         writeln!(out, "shrunk in {} runs to {}:\n", self.shrink_runs, self.size)?;
         writeln!(out, "{}", self.story)?;
+        if let Some(failing) = self.failing_runs {
+            writeln!(
+                out,
+                "runs of this server differ: a plan counted as failing if {} of {} runs failed; \
+                 this one fails in {failing} of {}",
+                votes::FAILING,
+                votes::RUNS,
+                votes::MEASURED
+            )?;
+        }
         writeln!(out, "plan stored in {}; replay it with", self.file.display())?;
         writeln!(out, "    {}", self.replay)?;
         writeln!(out, "drawn in {} (open it in a browser)\n", self.picture.display())?;

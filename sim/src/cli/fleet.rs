@@ -14,7 +14,6 @@ use std::time::Duration;
 use crate::application::Subject;
 use crate::coverage::{Coverage, RUNS_MIN, Situation};
 use crate::judge::Counts;
-use crate::run::run_for;
 use crate::swarm::Profile;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -240,8 +239,7 @@ fn tell_some(
         }
         told.push(guarantees);
         let plan = subject.plan(seed, &Profile::from(&args.seeds.profile));
-        let run = run_for(subject, &plan);
-        if !run.judgement.failures.is_empty() {
+        if let Some(run) = failing::failing_run(subject, &plan, None) {
             summary.reports.push(failing::report(subject, &plan, &run, &args.failing)?);
         }
     }

@@ -77,7 +77,8 @@ pub(super) fn replay(
     out: &mut dyn Write,
 ) -> Result<Outcome, CommandError> {
     let plan = read(subject, &args.file)?;
-    let run = run_for(subject, &plan);
+    let run = failing::failing_run(subject, &plan, None);
+    let run = run.unwrap_or_else(|| run_for(subject, &plan));
     write_history(&run, &args.output)?;
     draw(&plan, &run, &args.output, &failing::replay(subject, &args.file))?;
     if args.output.json {
@@ -104,11 +105,12 @@ pub(super) fn shrink(
     out: &mut dyn Write,
 ) -> Result<Outcome, CommandError> {
     let plan = read(subject, &args.file)?;
-    let run = run_for(subject, &plan);
+    let run = failing::failing_run(subject, &plan, args.guarantee.as_deref());
     let is_wanted = |failure: &&Failure| {
         args.guarantee.as_ref().is_none_or(|wanted| *wanted == failure.guarantee)
     };
-    let Some(failure) = run.judgement.failures.iter().find(is_wanted) else {
+    let failures = run.iter().flat_map(|run| &run.judgement.failures);
+    let Some(failure) = failures.into_iter().find(is_wanted) else {
         match args.json {
             true => write_line(&ShrinkJson::default(), out)?,
             false => writeln!(

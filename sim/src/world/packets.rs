@@ -29,7 +29,6 @@ use crate::net::packets::{Packets, move_server, scoped};
 use crate::plan::{Plan, RESEND_MS};
 use crate::play::run_client;
 use crate::quiet::Quiet;
-use crate::server::run_server;
 use crate::stage::{Stage, micros};
 
 /// Sendings of one packet until TCP gives up; never within a plan's quiet phase.
@@ -38,7 +37,7 @@ const RESENDS_MAX: u32 = 10_000;
 /// Connections that wait to be accepted.
 const BACKLOG: usize = 1024;
 
-pub(super) fn drive(plan: &Rc<Plan>, server: &Starter, stage: &Rc<Stage>) -> HostResult {
+pub(super) fn drive(plan: &Rc<Plan>, program: &Starter, stage: &Rc<Stage>) -> HostResult {
     let steps = timeline(plan);
     let (net, hosts) = hosts(plan, &steps);
     let guard = net.enter();
@@ -47,10 +46,11 @@ pub(super) fn drive(plan: &Rc<Plan>, server: &Starter, stage: &Rc<Stage>) -> Hos
         .enable_time()
         .start_paused(true)
         .rng_seed(RngSeed::from_bytes(&plan.network.seed.to_le_bytes()))
+        .unhandled_panic(UnhandledPanic::ShutdownRuntime)
         .build()?;
     let mut local = LocalSet::new();
     local.unhandled_panic(UnhandledPanic::ShutdownRuntime);
-    runtime.block_on(World::new(plan, server, stage, &guard, &local, hosts).run())
+    runtime.block_on(World::new(plan, program, stage, &guard, &local, hosts).run())
 }
 
 /// The hosts of a world: of every start of the server, and of every client.
@@ -140,9 +140,9 @@ impl<'a> World<'a> {
         move_server(address);
         self.starts += 1;
         let start = self.starts as u64;
-        let handlers = self.starter.borrow_mut()(start);
         let (plan, stage) = (Rc::clone(self.plan), Rc::clone(self.stage));
-        let server = run_server::<Packets>(plan, start, handlers, stage, Rc::clone(&self.quiet));
+        let quiet = Rc::clone(&self.quiet);
+        let server = self.starter.borrow_mut().start::<Packets>(plan, start, stage, quiet);
         let server = freezable(Rc::clone(&self.switches.server), server);
         self.server = Some(self.local.spawn_local(scoped(host, async {
             if let Err(error) = server.await {
