@@ -17,6 +17,9 @@
 //! What it has to keep to:
 //!
 //! * tokio's clock and no other: `tokio::time`, or what is built on it. No threads.
+//! * Its randomness is its own. If the system's can be replaced (`random.c` beside the
+//!   example does so), its runs are exact: each has a thread of its own, and the standard
+//!   library and `rand` both draw their seeds once for each thread.
 //! * Tasks are free (`tokio::spawn`, or `spawn_local`). When the host is killed, the
 //!   connections of tasks that are still there end; nothing else of them reaches anybody.
 //! * A server that is stalled ([`FaultKind::FreezeServer`]) stops accepting, but its tasks
@@ -32,6 +35,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -56,8 +60,9 @@ pub enum Program {
     Parlor(Server),
 }
 
-/// The foreign server of one run: called at each of its starts, on its host.
-pub type Foreign = Rc<dyn Fn(Start) -> Running>;
+/// The foreign server of one run: called at each of its starts, on its host. The run has a
+/// thread of its own, so that nothing is left in it that other runs have drawn.
+pub type Foreign = Arc<dyn Fn(Start) -> Running + Send + Sync>;
 
 /// What a foreign server begins with.
 pub struct Start {
@@ -215,7 +220,7 @@ impl Program {
     ) -> Pin<Box<dyn Future<Output = HostResult>>> {
         match self {
             Self::Foreign(foreign) => {
-                Box::pin(run_foreign::<N>(Rc::clone(foreign), plan, number, stage, quiet))
+                Box::pin(run_foreign::<N>(Arc::clone(foreign), plan, number, stage, quiet))
             }
             Self::Parlor(server) => {
                 Box::pin(run_server::<N>(plan, number, server(number), stage, quiet))

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use crate::actor::Actor;
@@ -35,7 +36,21 @@ pub struct Wreck(pub String);
 const TCP_CAPACITY: usize = 1024;
 
 /// Runs a plan to its end. A wrecked world's history is as long as it got.
+///
+/// # Panics
+///
+/// If there is no thread to be had for a foreign server.
 pub fn run(plan: &Plan, program: Program) -> (History, Option<Wreck>) {
+    match program {
+        Program::Foreign(foreign) => thread::scope(|threads| {
+            let run = threads.spawn(|| run_here(plan, Program::Foreign(foreign)));
+            run.join().expect("a panic in a world is caught there")
+        }),
+        Program::Parlor(server) => run_here(plan, Program::Parlor(server)),
+    }
+}
+
+fn run_here(plan: &Plan, program: Program) -> (History, Option<Wreck>) {
     align_task_ids();
     let stage = Rc::new(Stage::default());
     let plan = Rc::new(plan.clone());

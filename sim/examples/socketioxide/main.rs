@@ -6,6 +6,15 @@
 //! FAULTS=loss cargo run --release -p sim --example socketioxide -- fleet --start 0 --seeds 1000
 //! ```
 //!
+//! Its runs differ, and shrinking takes what fails in three of five, since its ids and hash
+//! maps draw on the system's randomness. Where that can be replaced they do not:
+//!
+//! ```text
+//! cc -shared -fPIC -o target/random.so sim/examples/socketioxide/random.c
+//! cargo build --release -p sim --example socketioxide
+//! LD_PRELOAD=target/random.so target/release/examples/socketioxide determinism
+//! ```
+//!
 //! With `HANDLERS=waiting` each handler waits a few milliseconds first, as for a database.
 //!
 //! The chat is in `handlers.rs`, how it is served in `server.rs`, what its plans lack and
@@ -26,7 +35,7 @@ fn main() -> ExitCode {
     match FaultClass::named(name.as_deref()) {
         Some(faults) => {
             let waits = std::env::var("HANDLERS").is_ok_and(|kind| kind == "waiting");
-            sim::cli::main(&Socketioxide { faults, waits })
+            sim::cli::main(&Socketioxide::new(faults, waits))
         }
         None => {
             let known = FaultClass::ALL.map(|(name, _)| name).join(", ");
@@ -54,7 +63,7 @@ mod tests {
     fn socketioxide_serves_the_chat_in_peace_and_through_crashes() {
         for class in ["calm", "crashes"] {
             let faults = FaultClass::named(Some(class)).unwrap();
-            let subject = Socketioxide { faults, waits: false };
+            let subject = Socketioxide::new(faults, false);
             for substrate in [Substrate::Packets, Substrate::Turmoil] {
                 let profile = Profile { substrate: Some(substrate), ..Profile::default() };
                 let mut delivered = 0;

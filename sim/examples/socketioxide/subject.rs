@@ -1,7 +1,9 @@
 //! What is asked of the server: the chat's plans without what only parlor has, with one
 //! class of faults or with all, and judged from the clients' side alone.
 
-use std::rc::Rc;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::thread;
 
 use sim::application::Subject;
 use sim::coverage::Situation;
@@ -96,6 +98,20 @@ pub(crate) struct Socketioxide {
     pub(crate) faults: FaultClass,
     /// Whether its handlers wait first, as for a database.
     pub(crate) waits: bool,
+    /// Whether it has no randomness of its own.
+    pub(crate) is_exact: bool,
+}
+
+impl Socketioxide {
+    pub(crate) fn new(faults: FaultClass, waits: bool) -> Self {
+        Self { faults, waits, is_exact: is_randomness_replaced() }
+    }
+}
+
+/// Whether the system's randomness is none: its hash maps and ids follow from that.
+fn is_randomness_replaced() -> bool {
+    let draw = || thread::spawn(|| RandomState::new().hash_one(0)).join().ok();
+    draw() == draw()
 }
 
 impl Subject for Socketioxide {
@@ -135,11 +151,11 @@ impl Subject for Socketioxide {
 
     fn program(&self) -> Program {
         let waits = self.waits;
-        Program::Foreign(Rc::new(move |start| server::start(start, waits)))
+        Program::Foreign(Arc::new(move |start| server::start(start, waits)))
     }
 
     fn replays_exactly(&self) -> bool {
-        false
+        self.is_exact
     }
 
     fn situations(&self) -> &'static [Situation] {
