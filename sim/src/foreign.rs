@@ -8,16 +8,75 @@
 //!
 //! # How to bring one
 //!
-//! A [`Subject`] whose [`program`](crate::application::Subject::program) is a [`Program::Foreign`]: a function
-//! from a [`Start`] to what then [runs](Running). The server accepts from
-//! [`Start::incoming`]; each [`Connection`] is bytes in both directions, for `hyper` or
-//! whatever serves it. It speaks [parlor's chat](parlor::chat) if the chat's plans and
-//! checkers are to be used. `sim/examples/socketioxide` is one.
+//! A [`Subject`] whose [program](crate::application::Subject::program) is a
+//! [`Program::Foreign`]: a function from a [`Start`] to what then [runs](Running). The
+//! server accepts from [`Start::incoming`]; each [`Connection`] is bytes in both directions,
+//! for `hyper` or whatever serves it. It speaks [parlor's chat](parlor::chat) if the chat's
+//! plans and checkers are to be used. `sim/examples/socketioxide` is one.
 //!
-//! What it has to keep to:
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use sim::application::Subject;
+//! use sim::coverage::Situation;
+//! use sim::foreign::{Program, Running, Start, without_what_needs_parlor};
+//! use sim::history::History;
+//! use sim::judge::{Judgement, judge_clients};
+//! use sim::plan::Plan;
+//! use sim::run::run_for;
+//! use sim::swarm::{Profile, generate};
+//!
+//! /// A server that closes every connection: a real one would serve it here.
+//! fn start(Start { mut incoming, .. }: Start) -> Running {
+//!     let serve = async move {
+//!         while let Ok((connection, _peer)) = incoming.accept().await {
+//!             tokio::spawn(async move { drop(connection) });
+//!         }
+//!     };
+//!     Running { serve: Box::pin(serve), held: None }
+//! }
+//!
+//! struct Closed;
+//!
+//! impl Subject for Closed {
+//!     fn application(&self) -> Option<&str> {
+//!         None // it speaks the chat
+//!     }
+//!
+//!     fn command(&self) -> String {
+//!         "cargo run --example closed --".to_owned()
+//!     }
+//!
+//!     fn judge(&self, _plan: &Plan, history: &History) -> Judgement {
+//!         judge_clients(history)
+//!     }
+//!
+//!     fn plan(&self, seed: u64, profile: &Profile) -> Plan {
+//!         without_what_needs_parlor(generate(seed, profile))
+//!     }
+//!
+//!     fn program(&self) -> Program {
+//!         Program::Foreign(Arc::new(start))
+//!     }
+//!
+//!     fn situations(&self) -> &'static [Situation] {
+//!         &[]
+//!     }
+//! }
+//!
+//! let run = run_for(&Closed, &Closed.plan(17, &Profile::default()));
+//! assert!(run.judgement.guarantees().contains("heals"), "nobody gets in");
+//! ```
+//!
+//! Its program is `fn main() -> ExitCode { sim::cli::main(&Closed) }`, with `fleet`, `run`,
+//! `shrink`, `replay` and all else. A plan of the chat's can be replayed by
+//! `cargo run -p sim` too: does parlor keep what the other broke?
+//!
+//! What the server has to keep to:
 //!
 //! * tokio's clock and no other: `tokio::time`, or what is built on it. No threads.
-//! * Its randomness is its own. If the system's can be replaced (`random.c` beside the
+//! * If it has randomness of its own, it says so: then shrinking takes what fails in most of a
+//!   few runs ([`votes`](crate::votes)). If the system's can be replaced (`random.c` beside the
 //!   example does so), its runs are exact: each has a thread of its own, and the standard
 //!   library and `rand` both draw their seeds once for each thread.
 //! * Tasks are free (`tokio::spawn`, or `spawn_local`). When the host is killed, the

@@ -104,6 +104,11 @@
 //! * `mutants`: `mutant`, `killer`, `first_seed`, `failing_seeds`, `seeds`, `operations`,
 //!   `faults`, `also_broken`.
 //!
+//! # A server that is not parlor's
+//!
+//! [`foreign`] says how to bring one: it gets the connections of the simulated network, and is
+//! judged from its clients' side.
+//!
 //! # What is deterministic
 //!
 //! Everything, as long as your code is: the network, the order of tasks, ids,
