@@ -28,8 +28,8 @@ pub fn run(plan: &Plan) -> Run {
 
 /// Runs a plan of a subject and judges what happened. The same plan gives the same run.
 ///
-/// Runs on the calling thread; no other thread of the process may spawn tokio
-/// tasks meanwhile, or two runs may differ.
+/// Runs on one thread, the calling one but for a foreign server; no other thread of the
+/// process may spawn tokio tasks meanwhile, or two runs may differ.
 ///
 /// # Panics
 ///

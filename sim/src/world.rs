@@ -2,7 +2,7 @@
 //!
 //! The world goes forward step by step; between two steps the faults of the plan's
 //! [`timeline`](crate::faults) are applied, and after the last of them it is led through
-//! the [quiet phases](crate::quiet). Everything runs on the calling thread,
+//! the [quiet phases](crate::quiet). Everything runs on one thread,
 //! on paused clocks, and nothing is drawn from a source that the plan does not seed.
 
 mod packets;

@@ -3,7 +3,7 @@
 //! thread: tokio numbers tasks per process.
 
 use sim::history::{Entry, Event, History};
-use sim::judge::{Judgement, judge};
+use sim::judge::{Judgement, judge, judge_clients};
 use sim::plan::{Act, Plan};
 use sim::run::run;
 use sim::shrink::shrink;
@@ -20,7 +20,11 @@ fn planted_violations_are_found_and_shrunk() {
     let profile = Profile { operations: 12, ..Profile::default() };
     let plan = (0..).map(|seed| generate(seed, &profile)).find(is_talkative);
     let plan = plan.expect("some plan has many deliveries");
+    assert_eq!(seen_by_clients(&plan, <[Entry]>::to_vec).failures, [], "without a witness");
     for (guarantee, plant) in PLANTS {
+        // Clients may have another name for it.
+        let seen = seen_by_clients(&plan, plant).failures;
+        assert!(!seen.is_empty(), "{guarantee} is seen by a witness alone");
         let mut fails = |plan: &Plan| judgement(plan, plant).guarantees().contains(guarantee);
         assert!(fails(&plan), "{guarantee} is not found");
         let shrunk = shrink(&plan, 2_000, &mut fails);
@@ -43,6 +47,21 @@ fn judgement(plan: &Plan, plant: Plant) -> Judgement {
         planted.push(entry.at_us, entry.event);
     }
     judge(plan, &planted)
+}
+
+/// The same of a server that says nothing of its own order.
+fn seen_by_clients(plan: &Plan, plant: Plant) -> Judgement {
+    let mut seen = History::default();
+    for mut entry in plant(run(plan).history.entries()) {
+        if let Event::Delivered { seq, .. } | Event::Acked { seq, .. } = &mut entry.event {
+            *seq = None;
+        }
+        let is_told = matches!(entry.event, Event::Witnessed { .. } | Event::Census { .. });
+        if !is_told {
+            seen.push(entry.at_us, entry.event);
+        }
+    }
+    judge_clients(&seen)
 }
 
 fn is_delivery(entry: &Entry) -> bool {
