@@ -370,6 +370,8 @@ pub struct Connection<'a> {
     pub client: u32,
     /// The engine's id.
     pub sid: &'a str,
+    /// The start of the server that it is to.
+    pub server: &'a str,
 }
 
 /// What happened in one run, in order.
@@ -401,8 +403,10 @@ impl History {
     /// Every connection, in the order of the sockets' numbers.
     pub fn connections(&self) -> impl Iterator<Item = Connection<'_>> {
         self.entries.iter().filter_map(|entry| {
-            let Event::Connected { socket, client, sid, .. } = &entry.event else { return None };
-            Some(Connection { socket: *socket, client: *client, sid })
+            let Event::Connected { socket, client, sid, server } = &entry.event else {
+                return None;
+            };
+            Some(Connection { socket: *socket, client: *client, sid, server })
         })
     }
 

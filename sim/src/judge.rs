@@ -249,33 +249,36 @@ pub(crate) fn illegal(entry: &Entry) -> Option<Failure> {
 /// The dense ids that the checkers want.
 struct Names<'a> {
     rooms: Vec<&'a str>,
-    room_ids: BTreeMap<&'a str, RoomId>,
+    /// Of each start of the server and each name. A room does not outlive its server: the
+    /// next one's of that name is another, whose messages have numbers of their own.
+    room_ids: BTreeMap<(&'a str, &'a str), RoomId>,
+    servers: BTreeMap<SocketId, &'a str>,
     sockets: BTreeMap<&'a str, SocketId>,
     cast: Cast<'a>,
 }
 
 impl<'a> Names<'a> {
     fn of(history: &'a History) -> Self {
-        let mut names = Self {
-            rooms: Vec::new(),
-            room_ids: BTreeMap::new(),
-            sockets: BTreeMap::new(),
+        let connections = || history.connections();
+        let servers: BTreeMap<_, _> = connections().map(|it| (it.socket, it.server)).collect();
+        let starts: BTreeSet<&str> = servers.values().copied().collect();
+        let names: BTreeSet<&str> =
+            history.entries().iter().flat_map(|entry| entry.event.rooms()).collect();
+        let places = starts.iter().flat_map(|&start| names.iter().map(move |&name| (start, name)));
+        let places: Vec<(&str, &str)> = places.collect();
+        let id = |index: usize| RoomId(u32::try_from(index).expect("few rooms"));
+        Self {
+            rooms: places.iter().map(|&(_, name)| name).collect(),
+            room_ids: places.iter().enumerate().map(|(at, &place)| (place, id(at))).collect(),
+            servers,
+            sockets: connections().map(|it| (it.sid, it.socket)).collect(),
             cast: Cast::of(history),
-        };
-        names.sockets.extend(history.connections().map(|it| (it.sid, it.socket)));
-        for entry in history.entries() {
-            for room in entry.event.rooms() {
-                let next = RoomId(u32::try_from(names.rooms.len()).expect("few rooms"));
-                if *names.room_ids.entry(room).or_insert(next) == next {
-                    names.rooms.push(room);
-                }
-            }
         }
-        names
     }
 
-    fn room(&self, name: &str) -> RoomId {
-        self.room_ids[name]
+    /// A room, as a socket's server knows it.
+    fn room(&self, socket: SocketId, name: &str) -> RoomId {
+        self.room_ids[&(self.servers[&socket], name)]
     }
 
     fn record(&self, event: &Event) -> Option<Record> {
@@ -290,7 +293,7 @@ impl<'a> Names<'a> {
             Event::Connected { socket, .. } => Record::Connected { client: client(*socket) },
             Event::Delivered { socket, room, message, from, seq, intact } => Record::Delivered {
                 client: client(*socket),
-                room: self.room(room),
+                room: self.room(*socket, room),
                 message: message_id(*message),
                 from: from.map(client),
                 seq: *seq,
@@ -299,32 +302,32 @@ impl<'a> Names<'a> {
             Event::Ended { socket, .. } => Record::Disconnected { client: client(*socket) },
             Event::Foreign { socket, .. } => Record::Foreign { client: client(*socket) },
             Event::JoinAcked { socket, room } => {
-                Record::JoinAcked { client: client(*socket), room: self.room(room) }
+                Record::JoinAcked { client: client(*socket), room: self.room(*socket, room) }
             }
             Event::JoinSent { socket, room } => {
-                Record::JoinSent { client: client(*socket), room: self.room(room) }
+                Record::JoinSent { client: client(*socket), room: self.room(*socket, room) }
             }
             Event::LeaveAcked { socket, room } => {
-                Record::LeaveAcked { client: client(*socket), room: self.room(room) }
+                Record::LeaveAcked { client: client(*socket), room: self.room(*socket, room) }
             }
             Event::LeaveSent { socket, room } => {
-                Record::LeaveSent { client: client(*socket), room: self.room(room) }
+                Record::LeaveSent { client: client(*socket), room: self.room(*socket, room) }
             }
             Event::Refused { socket, call, .. } => {
-                Record::Refused { client: client(*socket), request: self.request(call)? }
+                Record::Refused { client: client(*socket), request: self.request(*socket, call)? }
             }
             Event::Sent { message, room, .. } => {
-                Record::Sent { message: message_id(*message), room: self.room(room) }
+                Record::Sent { message: message_id(*message), room: self.room(message.by, room) }
             }
             Event::SwitchAcked { socket, from, to } => Record::SwitchAcked {
                 client: client(*socket),
-                from: self.room(from),
-                to: self.room(to),
+                from: self.room(*socket, from),
+                to: self.room(*socket, to),
             },
             Event::SwitchSent { socket, from, to } => Record::SwitchSent {
                 client: client(*socket),
-                from: self.room(from),
-                to: self.room(to),
+                from: self.room(*socket, from),
+                to: self.room(*socket, to),
             },
             Event::Census { .. }
             | Event::Expelled { .. }
@@ -349,13 +352,13 @@ impl<'a> Names<'a> {
     }
 
     /// What the checkers call it; they know of no watches.
-    fn request(&self, call: &Call) -> Option<Request> {
+    fn request(&self, socket: SocketId, call: &Call) -> Option<Request> {
         Some(match call {
-            Call::Join { room } => Request::Join { room: self.room(room) },
-            Call::Leave { room } => Request::Leave { room: self.room(room) },
+            Call::Join { room } => Request::Join { room: self.room(socket, room) },
+            Call::Leave { room } => Request::Leave { room: self.room(socket, room) },
             Call::Message { number } => Request::Message { number: *number },
             Call::Switch { from, to } => {
-                Request::Switch { from: self.room(from), to: self.room(to) }
+                Request::Switch { from: self.room(socket, from), to: self.room(socket, to) }
             }
             Call::Unwatch { .. } | Call::Watch { .. } => return None,
         })
@@ -365,23 +368,30 @@ impl<'a> Names<'a> {
     /// no longer the checkers' business; a broadcast always is.
     fn accepted(&self, order: &Order, ended: &BTreeSet<SocketId>) -> Option<Accepted> {
         let living = |sid: &String| {
-            let socket = self.sockets.get(sid.as_str())?;
-            (!ended.contains(socket)).then(|| client(*socket))
+            let socket = *self.sockets.get(sid.as_str())?;
+            (!ended.contains(&socket)).then_some(socket)
         };
         Some(match order {
             Order::Broadcast { room, message, .. } => {
-                Accepted::Broadcast { message: message_id((*message)?), room: self.room(room) }
+                // What a broken engine says may be of nobody.
+                let message = (*message).filter(|it| self.servers.contains_key(&it.by))?;
+                let room = self.room(message.by, room);
+                Accepted::Broadcast { message: message_id(message), room }
             }
             Order::Connect { .. } => return None,
-            Order::Disconnect { sid } => Accepted::Disconnect { client: living(sid)? },
+            Order::Disconnect { sid } => Accepted::Disconnect { client: client(living(sid)?) },
             Order::Join { sid, room } => {
-                Accepted::Join { client: living(sid)?, room: self.room(room) }
+                let socket = living(sid)?;
+                Accepted::Join { client: client(socket), room: self.room(socket, room) }
             }
             Order::Leave { sid, room } => {
-                Accepted::Leave { client: living(sid)?, room: self.room(room) }
+                let socket = living(sid)?;
+                Accepted::Leave { client: client(socket), room: self.room(socket, room) }
             }
             Order::Switch { sid, from, to } => {
-                Accepted::Switch { client: living(sid)?, from: self.room(from), to: self.room(to) }
+                let socket = living(sid)?;
+                let (from, to) = (self.room(socket, from), self.room(socket, to));
+                Accepted::Switch { client: client(socket), from, to }
             }
         })
     }

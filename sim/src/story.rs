@@ -62,7 +62,7 @@ impl<'a> Cast<'a> {
     pub(crate) fn of(history: &'a History) -> Self {
         let mut cast = Self { sockets: BTreeMap::new(), sids: BTreeMap::new() };
         let mut connections: BTreeMap<u32, usize> = BTreeMap::new();
-        for Connection { socket, client, sid } in history.connections() {
+        for Connection { socket, client, sid, .. } in history.connections() {
             let earlier = connections.entry(client).or_default();
             cast.sockets.insert(socket, (client, *earlier));
             cast.sids.insert(sid, socket);
