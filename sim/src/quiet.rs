@@ -144,6 +144,8 @@ pub(crate) struct Course {
     healing: Duration,
     probing: Duration,
     parting: Duration,
+    /// When the last fault was over.
+    healed_at: Duration,
     /// For how long nothing has happened when nothing is on its way any more.
     calm: Duration,
     /// Since when all clients have come to the end of the phase.
@@ -162,6 +164,7 @@ impl Course {
             healing: ms(plan.heal_ms()),
             probing: ms(plan.settle_ms()),
             parting: ms(plan.part_ms()),
+            healed_at: Duration::ZERO,
             calm: ms(plan.calm_ms()),
             done_since: None,
             echoes: Echoes::default(),
@@ -190,7 +193,11 @@ impl Course {
             Phase::Acting => (Phase::Healing, self.healing, Some(Mark::Healed)),
             Phase::Healing => (Phase::Wishing, ticks(2), None),
             Phase::Wishing => (Phase::Called, ticks(2), Some(Mark::Probe)),
-            Phase::Called => (Phase::Probing, self.probing, None),
+            // Until then the server may still notice who was lost long before.
+            Phase::Called => {
+                let latest = self.healed_at + self.healing + self.probing;
+                (Phase::Probing, self.probing.max(latest.saturating_sub(now)), None)
+            }
             Phase::Probing => (Phase::Settled, ticks(2), Some(Mark::Settled)),
             Phase::Settled => (Phase::Parting, self.parting, None),
             // A look goes once to the shards and back.
@@ -199,6 +206,9 @@ impl Course {
         };
         if let Some(mark) = mark {
             stage.record_at(micros(now), Event::Quiet { mark });
+        }
+        if next == Phase::Healing {
+            self.healed_at = now;
         }
         (self.since, self.most) = (now, most);
         self.quiet.enter(next);

@@ -50,6 +50,9 @@ struct Taste {
     ack_percent: u64,
 }
 
+/// Operations of the clients of a small plan, all together.
+const SMALL_PLAN: usize = 100;
+
 /// How many seeds of a hundred run on packets, where TCP sends again what was lost.
 const PACKETS_PERCENT: u64 = 40;
 
@@ -105,6 +108,7 @@ fn draw(
     let mut dice = Dice::new(seed);
     let duration_ms = dice.between(600, 1000 + 50 * profile.operations as u64);
     let mut network = network(&mut dice);
+    widen(&mut network.stream, profile);
     let mut server = server(&mut dice);
     let (rooms, mut clients) = cast(&mut dice, &network, duration_ms);
     let ids: Vec<u32> = clients.iter().map(|client| client.id).collect();
@@ -163,6 +167,17 @@ fn network(dice: &mut Dice) -> Network {
         stream: stream(dice),
         substrate: Substrate::Turmoil,
         socket_buffer_bytes: Network::SOCKET_BUFFER_BYTES,
+    }
+}
+
+/// A stream that is narrow for a small plan would hold up a big one for so long that who
+/// comes back gives up before it has heard what it missed.
+fn widen(stream: &mut StreamShape, profile: &Profile) {
+    let said = profile.clients.saturating_mul(profile.operations);
+    let times = u32::try_from(said.div_ceil(SMALL_PLAN).max(1)).unwrap_or(u32::MAX);
+    if *stream != StreamShape::WIDE {
+        stream.bytes_per_ms = stream.bytes_per_ms.saturating_mul(times);
+        stream.buffer_bytes = stream.buffer_bytes.saturating_mul(times);
     }
 }
 

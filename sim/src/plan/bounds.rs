@@ -23,15 +23,25 @@ const HEAD_BYTES: u64 = 400;
 impl Plan {
     /// The longest a message can take on a healthy link, one way.
     pub fn latency_max_ms(&self) -> u64 {
-        let exchange_ms =
-            if self.server.shards > 1 { self.server.exchange_delay_max_ms } else { 0 };
-        self.network.latency.max_ms + 2 * self.network.tick_ms + exchange_ms
+        self.network.latency.max_ms + 2 * self.network.tick_ms + self.exchange_ms()
+    }
+
+    /// How long what one shard says to another is on its way at most.
+    fn exchange_ms(&self) -> u64 {
+        if self.server.shards > 1 { self.server.exchange_delay_max_ms } else { 0 }
+    }
+
+    /// What so many calls of one client take: they are handled one after the other, each of
+    /// which asks another shard and waits for its answer.
+    fn handling_ms(&self, calls: usize) -> u64 {
+        calls as u64 * 2 * self.exchange_ms()
     }
 
     /// From the last fault's end until every client must be back in its rooms: the
     /// promise `heals`. An attempt under way may have to time out first, both in dialling
     /// and in being let in; eight one-way trips are dial, upgrade, CONNECT, and join.
     pub fn heal_ms(&self) -> u64 {
+        let calls = self.clients.iter().map(|client| client.operations.len()).max();
         self.server.ping_interval_ms
             + self.server.ping_timeout_ms
             + 2 * self.reconnect.connect_timeout_ms
@@ -40,6 +50,7 @@ impl Plan {
             + self.requests_ms()
             + self.drain_ms()
             + self.resend_ms()
+            + self.handling_ms(calls.unwrap_or_default())
     }
 
     /// From when all clients are told to go until the server knows that they have:
@@ -55,7 +66,11 @@ impl Plan {
 
     /// How long a broadcast may take until all members have it: four one-way trips.
     pub fn settle_ms(&self) -> u64 {
-        4 * self.latency_max_ms() + self.requests_ms() + self.drain_ms() + self.resend_ms()
+        4 * self.latency_max_ms()
+            + self.requests_ms()
+            + self.drain_ms()
+            + self.resend_ms()
+            + self.handling_ms(self.rooms.len())
     }
 
     /// For how long nothing happens at most while something is still on its way, once all
@@ -127,6 +142,8 @@ impl Plan {
                 | Act::Switch { .. } => ENVELOPE_BYTES,
             })
             .sum();
-        (own + bytes) / self.least_bytes()
+        // Every client sends a probe to each of its rooms, and hears those of all others.
+        let probes = (self.clients.len() * self.rooms.len()) as u64 * ENVELOPE_BYTES;
+        (own + bytes + probes) / self.least_bytes()
     }
 }
