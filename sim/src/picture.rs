@@ -90,7 +90,8 @@ fn broken(failure: &Failure, history: &History, scene: &Scene<'_>) -> String {
          <p class=\"promise\"><b>Promised:</b> {}</p>\n\
          <p class=\"promise\"><b>Seen:</b> {}.{witness}</p>\n{about}\
          <h2>What happened</h2>\n<pre>{}</pre>\n",
-        promise::sentence(&failure.guarantee).unwrap_or("a promise of its own"),
+        promise::sentence(&failure.guarantee)
+            .unwrap_or("what the application says of itself under this name"),
         escape(failure.sentence.trim_end_matches('.')),
         lines.join("\n"),
         guarantee = escape(&failure.guarantee),

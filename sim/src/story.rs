@@ -205,7 +205,8 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         Event::Upgraded { socket } => format!("{} has gone over to a WebSocket", who(socket)),
         Event::Wish { client, is_connected, rooms } => {
             let wish = if *is_connected { "connected" } else { "away" };
-            format!("client {client} wants to be {wish}, in {rooms:?}")
+            let rooms = if rooms.is_empty() { String::new() } else { format!(", in {rooms:?}") };
+            format!("client {client} wants to be {wish}{rooms}")
         }
         Event::Witnessed { order } => format!("    engine: {}", step(order, cast)),
     }

@@ -86,19 +86,19 @@ const SIGNS: [(&str, &str); 16] = [
     ("<path class=\"upgraded\" d=\"M15 12l5 -7l5 7z\"/>", "gone over from requests to a WebSocket"),
     (
         "<rect class=\"span cut\" x=\"2\" y=\"1\" width=\"36\" height=\"14\"/>",
-        "fault: the link is cut, both ways",
+        "fault: the link is cut both ways, or its connections are reset",
     ),
     (
         "<rect class=\"span halfcut\" x=\"2\" y=\"1\" width=\"36\" height=\"14\"/>",
-        "fault: one way is cut",
+        "fault: one way is cut, or packets are lost",
     ),
     (
         "<rect class=\"span held\" x=\"2\" y=\"1\" width=\"36\" height=\"14\"/>",
-        "fault: all is held back, and handed over at the end",
+        "fault: all is held back and handed over at the end, or a process does not run",
     ),
     (
         "<rect class=\"span slow\" x=\"2\" y=\"1\" width=\"36\" height=\"14\"/>",
-        "fault: a slow link",
+        "fault: a link that is slow or narrow, or on which packets come twice or late",
     ),
     (
         "<rect class=\"span down\" x=\"10\" y=\"1\" width=\"20\" height=\"14\"/>",
