@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::history::{Call, Change, Event, MessageId, SocketId};
-use crate::plan::{Act, Client, Plan, Say};
+use crate::plan::{Act, Client, Namespace, Plan, Say};
 use crate::stage::{Body, Stage};
 use crate::whereabouts::Whereabouts;
 
@@ -49,6 +49,7 @@ pub(crate) struct Actor {
     plan: Rc<Plan>,
     stage: Rc<Stage>,
     id: u32,
+    namespace: Namespace,
     rejoins: bool,
     /// Its living connection.
     socket: Option<SocketId>,
@@ -126,11 +127,13 @@ impl Actor {
             plan,
             stage,
             id: client.id,
+            namespace: client.namespace,
             rejoins: client.rejoins,
             socket: None,
             last: None,
             whereabouts: Whereabouts::default(),
-            wants_connection: true,
+            // Who shares a connection comes to it later.
+            wants_connection: client.over.is_none(),
             is_reassuring: false,
             wanted: BTreeSet::new(),
             next_number: 0,
@@ -196,7 +199,7 @@ impl Actor {
         self.socket = Some(socket);
         self.stage.record(Event::Recovered { socket, client: self.id });
         let mut rooms: Vec<usize> = self.wanted.iter().copied().collect();
-        rooms.retain(|&room| !self.whereabouts.are_in(&self.plan.rooms[room]));
+        rooms.retain(|&room| !self.whereabouts.are_in(&self.room(room)));
         let joins: Vec<Emit> = rooms.into_iter().map(|room| self.join(socket, room)).collect();
         joins.into_iter().chain(self.reassurance()).collect()
     }
@@ -261,7 +264,7 @@ impl Actor {
     /// What it wants after all its operations, written down.
     pub(crate) fn wish(&mut self) {
         self.is_reassuring = false;
-        let rooms = self.wanted.iter().map(|&room| self.plan.rooms[room].clone()).collect();
+        let rooms = self.wanted.iter().map(|&room| self.room(room)).collect();
         let is_connected = self.wants_connection;
         self.stage.record(Event::Wish { client: self.id, is_connected, rooms });
     }
@@ -286,7 +289,7 @@ impl Actor {
         }
         let event = match args.event().as_ref() {
             "message" => self.delivery(socket, args),
-            "presence" => notice(socket, args),
+            "presence" => self.notice(socket, args),
             // A message without an ack was refused; there is nothing to tell which.
             "error_message" => return,
             _ => None,
@@ -368,8 +371,9 @@ impl Actor {
         }
     }
 
+    /// What histories call a room.
     fn room(&self, room: usize) -> String {
-        self.plan.rooms[room].clone()
+        self.namespace.qualified(&self.plan.rooms[room])
     }
 
     fn number(&mut self) -> u64 {
@@ -384,37 +388,38 @@ impl Actor {
     }
 
     fn join(&mut self, socket: SocketId, room: usize) -> Emit {
-        let room = self.room(room);
+        let (name, room) = (&self.plan.rooms[room], self.room(room));
         self.whereabouts.ask(&room);
         self.stage.record(Event::JoinSent { socket, room: room.clone() });
-        call(&serde_json::json!(["join", room]), Ask::Join { room })
+        call(&serde_json::json!(["join", name]), Ask::Join { room })
     }
 
     fn leave(&mut self, socket: SocketId, room: usize) -> Emit {
-        let room = self.room(room);
+        let (name, room) = (&self.plan.rooms[room], self.room(room));
         self.whereabouts.ask(&room);
         self.stage.record(Event::LeaveSent { socket, room: room.clone() });
-        call(&serde_json::json!(["leave", room]), Ask::Leave { room })
+        call(&serde_json::json!(["leave", name]), Ask::Leave { room })
     }
 
     fn switch(&mut self, socket: SocketId, from: usize, to: usize) -> Emit {
+        let names = [&self.plan.rooms[from], &self.plan.rooms[to]];
         let (from, to) = (self.room(from), self.room(to));
         self.whereabouts.ask(&from);
         self.whereabouts.ask(&to);
         self.stage.record(Event::SwitchSent { socket, from: from.clone(), to: to.clone() });
-        call(&serde_json::json!(["switch", from, to]), Ask::Switch { from, to })
+        call(&serde_json::json!(["switch", names[0], names[1]]), Ask::Switch { from, to })
     }
 
     fn watch(&mut self, socket: SocketId, room: usize) -> Emit {
-        let room = self.room(room);
+        let (name, room) = (&self.plan.rooms[room], self.room(room));
         self.stage.record(Event::WatchSent { socket, room: room.clone() });
-        call(&serde_json::json!(["watch", room]), Ask::Watch { room })
+        call(&serde_json::json!(["watch", name]), Ask::Watch { room })
     }
 
     fn unwatch(&mut self, socket: SocketId, room: usize) -> Emit {
-        let room = self.room(room);
+        let (name, room) = (&self.plan.rooms[room], self.room(room));
         self.stage.record(Event::UnwatchSent { socket, room: room.clone() });
-        call(&serde_json::json!(["unwatch", room]), Ask::Unwatch { room })
+        call(&serde_json::json!(["unwatch", name]), Ask::Unwatch { room })
     }
 
     fn message(
@@ -428,8 +433,8 @@ impl Actor {
         let number = self.number();
         let message = MessageId { by: socket, number };
         let body = body(message, bytes, attachments);
+        let name = serde_json::to_string(&self.plan.rooms[room]).expect("a string is JSON");
         let room = self.room(room);
-        let name = serde_json::to_string(&room).expect("a string is JSON");
         let json = format!("[\"message\",{{\"room\":{name},\"body\":{}}}]", body.json);
         let emit = Emit {
             json,
@@ -451,7 +456,20 @@ impl Actor {
         let intact = self.stage.is_intact(message, &body)?;
         let from = self.stage.socket(&envelope.from);
         let seq = envelope.seq;
-        Some(Event::Delivered { socket, room: envelope.room, message, from, seq, intact })
+        let room = self.namespace.qualified(&envelope.room);
+        Some(Event::Delivered { socket, room, message, from, seq, intact })
+    }
+
+    fn notice(&self, socket: SocketId, args: &Args<'_>) -> Option<Event> {
+        let Changes { room, changes } = serde_json::from_str(args.elements().nth(1)?).ok()?;
+        let change = |(sign, sid)| match sign {
+            '+' => Some(Change(true, sid)),
+            '-' => Some(Change(false, sid)),
+            _ => None,
+        };
+        let changes = changes.into_iter().map(change).collect::<Option<_>>()?;
+        let room = self.namespace.qualified(&room);
+        Some(Event::Notice { socket, room, changes })
     }
 }
 
@@ -488,17 +506,6 @@ fn filling(message: MessageId, part: u32, bytes: u32) -> String {
         char::from(b'a' + offset)
     };
     (0..bytes).map(letter).collect()
-}
-
-fn notice(socket: SocketId, args: &Args<'_>) -> Option<Event> {
-    let Changes { room, changes } = serde_json::from_str(args.elements().nth(1)?).ok()?;
-    let change = |(sign, sid)| match sign {
-        '+' => Some(Change(true, sid)),
-        '-' => Some(Change(false, sid)),
-        _ => None,
-    };
-    let changes = changes.into_iter().map(change).collect::<Option<_>>()?;
-    Some(Event::Notice { socket, room, changes })
 }
 
 fn accepted(socket: SocketId, ask: Ask, seq: Option<u64>, members: Option<Members>) -> Event {

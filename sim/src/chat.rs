@@ -9,7 +9,7 @@ use crate::coverage::Situation;
 use crate::foreign::Program;
 use crate::history::History;
 use crate::judge::{Judgement, judge};
-use crate::plan::Plan;
+use crate::plan::{Namespace, Plan};
 use crate::swarm::{Profile, generate};
 
 /// parlor's own chat.
@@ -34,7 +34,12 @@ impl Subject for Chat {
     }
 
     fn program(&self) -> Program {
-        let app = |start| chat::app(vec!["/".to_owned()], format!("start-{start}"));
+        let app = |start| {
+            chat::app(
+                Namespace::ALL.map(|it| it.path().to_owned()).to_vec(),
+                format!("start-{start}"),
+            )
+        };
         Program::Parlor(Box::new(move |start| Rc::new(app(start))))
     }
 

@@ -10,6 +10,7 @@
 //! reader where it is counted. What a history cannot tell is not here: which shard a
 //! connection is on, for one.
 
+mod namespaces;
 mod reader;
 mod recovery;
 
@@ -39,6 +40,8 @@ pub enum Situation {
     LostPacketSentAgain,
     MessageInFlightAtDisconnect,
     MessageInFlightDuringLeave,
+    NamespaceLeft,
+    NamespacesComeBack,
     PowerLossWithUnacked,
     ReconnectUnderFaults,
     Recovered,
@@ -54,12 +57,13 @@ pub enum Situation {
     SessionTakenOver,
     SpeakerSwitches,
     SwitchBetweenSpeakers,
+    TwinRoomsSpeak,
     UpgradeUnderTraffic,
 }
 
 impl Situation {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::BacklogSizedMessage,
         Self::BinaryDelivered,
         Self::ClientsSwap,
@@ -70,6 +74,8 @@ impl Situation {
         Self::LostPacketSentAgain,
         Self::MessageInFlightAtDisconnect,
         Self::MessageInFlightDuringLeave,
+        Self::NamespaceLeft,
+        Self::NamespacesComeBack,
         Self::PowerLossWithUnacked,
         Self::ReconnectUnderFaults,
         Self::Recovered,
@@ -85,6 +91,7 @@ impl Situation {
         Self::SessionTakenOver,
         Self::SpeakerSwitches,
         Self::SwitchBetweenSpeakers,
+        Self::TwinRoomsSpeak,
         Self::UpgradeUnderTraffic,
     ];
 
@@ -103,6 +110,8 @@ impl Situation {
                 "a connection ends with a message on its way to it"
             }
             Self::MessageInFlightDuringLeave => "a message arrives between a leave and its ack",
+            Self::NamespaceLeft => "a client leaves a namespace, and its connection goes on",
+            Self::NamespacesComeBack => "a connection with two namespaces comes back with both",
             Self::PowerLossWithUnacked => "power is lost with a message on its way to the server",
             Self::ReconnectUnderFaults => "a client comes back while something is still wrong",
             Self::Recovered => "a client comes back as who it was",
@@ -126,6 +135,7 @@ impl Situation {
             }
             Self::SpeakerSwitches => "a client switches rooms with its own message on its way",
             Self::SwitchBetweenSpeakers => "a switch, while others speak in both of its rooms",
+            Self::TwinRoomsSpeak => "messages to rooms of one name in two namespaces at once",
             Self::UpgradeUnderTraffic => "an upgrade with messages on their way to the client",
         }
     }
@@ -148,6 +158,8 @@ impl Situation {
             | Self::JoinAndMessageInOneStep
             | Self::MessageInFlightAtDisconnect
             | Self::MessageInFlightDuringLeave
+            | Self::NamespaceLeft
+            | Self::NamespacesComeBack
             | Self::Recovered
             | Self::RecoveryOverflow
             | Self::RecoveryTooLate
@@ -158,6 +170,7 @@ impl Situation {
             | Self::SessionTakenOver
             | Self::SpeakerSwitches
             | Self::SwitchBetweenSpeakers
+            | Self::TwinRoomsSpeak
             | Self::UpgradeUnderTraffic => false,
         }
     }
@@ -174,6 +187,7 @@ impl Situation {
 pub fn of(plan: &Plan, history: &History) -> Times {
     let mut times = reader::of(plan, history);
     recovery::count(plan, history, &mut times);
+    namespaces::count(plan, history, &mut times);
     times
 }
 

@@ -167,8 +167,7 @@ fn step(plan: &Plan, at_ms: u64) -> Step {
     let is_dark = active.iter().any(|fault| fault.kind == FaultKind::PowerLoss);
     let is_killed = active.iter().any(|fault| fault.kind == FaultKind::Kill);
     let links = plan
-        .clients
-        .iter()
+        .hosts()
         .map(|client| {
             let mut state = link(client.id, &active, plan.network.latency);
             if is_dark {

@@ -114,6 +114,8 @@ impl<'a> Watch<'a> {
     fn begin(&mut self, at_us: u64, socket: SocketId, client: u32, sid: &'a str) {
         if self.alive.contains(sid) {
             let (signs_us, ended_us, has_gone) = (vec![at_us], u64::MAX, false);
+            // What befalls it befalls the connection that it shares.
+            let client = self.plan.host_of(client);
             self.peers.insert(socket, Peer { client, sid, signs_us, ended_us, has_gone });
         }
     }

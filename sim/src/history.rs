@@ -34,6 +34,9 @@ pub const CONNECTIONS_RESET: &str = "all connections are reset";
 /// What [`Event::Fault`] says when the server goes down, whatever the cause.
 pub const SERVER_KILLED: &str = "the server is killed";
 
+/// How a connection to one namespace ends that goes on in another.
+pub const LEFT_NAMESPACE: &str = "it left the namespace";
+
 /// What [`Event::Fault`] says when the server is there again.
 pub const SERVER_STARTS: &str = "the server starts again";
 

@@ -19,9 +19,10 @@ use crate::cleanup;
 use crate::heals;
 use crate::heartbeat;
 use crate::history::{Call, Entry, Event, History, MessageId, Order, SocketId};
-use crate::plan::Plan;
+use crate::namespaces;
+use crate::plan::{Namespace, Plan};
 use crate::presence;
-use crate::promise::{JUDGED_IN_FULL, PROTOCOL_LEGAL};
+use crate::promise::{JUDGED_IN_FULL, NAMESPACE_ISOLATION, PROTOCOL_LEGAL};
 use crate::recovery::{self, Interruptions};
 use crate::returns::Returns;
 use crate::story::Cast;
@@ -123,6 +124,7 @@ pub fn judge(plan: &Plan, history: &History) -> Judgement {
     failures.extend(presence::check(history));
     failures.extend(heartbeat::check(plan, history));
     failures.extend(cleanup::check(history));
+    failures.extend(namespaces::check(history));
     let seen: BTreeSet<String> = failures.iter().map(|failure| failure.guarantee.clone()).collect();
     let (sharper, _) = court.checked(true);
     let sharper = sharper.into_iter().chain(acks::check(history));
@@ -253,6 +255,8 @@ struct Names<'a> {
     /// next one's of that name is another, whose messages have numbers of their own.
     room_ids: BTreeMap<(&'a str, &'a str), RoomId>,
     servers: BTreeMap<SocketId, &'a str>,
+    /// In which namespace a socket speaks.
+    spoken_in: BTreeMap<SocketId, Namespace>,
     sockets: BTreeMap<&'a str, SocketId>,
     cast: Cast<'a>,
 }
@@ -271,6 +275,7 @@ impl<'a> Names<'a> {
             rooms: places.iter().map(|&(_, name)| name).collect(),
             room_ids: places.iter().enumerate().map(|(at, &place)| (place, id(at))).collect(),
             servers,
+            spoken_in: history.entries().iter().filter_map(speaker).collect(),
             sockets: connections().map(|it| (it.sid, it.socket)).collect(),
             cast: Cast::of(history),
         }
@@ -399,8 +404,21 @@ impl<'a> Names<'a> {
     fn failure(&self, violation: &check::Violation, needs_witness: bool) -> Failure {
         let message =
             |id: &check::MessageId| MessageId { by: SocketId(id.sender.0), number: id.number };
+        let spoken_in = violation
+            .messages
+            .iter()
+            .filter_map(|message| self.spoken_in.get(&SocketId(message.sender.0)).copied());
+        let rooms = violation.rooms.iter().filter_map(|room| self.rooms.get(room.0 as usize));
+        let namespaces: BTreeSet<Namespace> =
+            rooms.map(|room| Namespace::of(room)).chain(spoken_in).collect();
+        let is_crossing = namespaces.len() > 1;
+        let is_of_rooms = violation.guarantee == Guarantee::RoomIsolation;
+        let guarantee = match is_of_rooms && is_crossing {
+            true => NAMESPACE_ISOLATION,
+            false => violation.guarantee.name(),
+        };
         Failure {
-            guarantee: violation.guarantee.name().to_owned(),
+            guarantee: guarantee.to_owned(),
             sentence: violation.sentence(
                 |client| self.cast.socket(SocketId(client.0)),
                 |room| format!("{:?}", self.rooms[room.0 as usize]),
@@ -417,6 +435,12 @@ impl<'a> Names<'a> {
                 .collect(),
         }
     }
+}
+
+/// Who speaks, and in which namespace.
+fn speaker(entry: &Entry) -> Option<(SocketId, Namespace)> {
+    let Event::Sent { message, room, .. } = &entry.event else { return None };
+    Some((message.by, Namespace::of(room)))
 }
 
 fn client(socket: SocketId) -> ClientId {

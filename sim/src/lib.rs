@@ -145,6 +145,7 @@ pub mod heartbeat;
 pub mod history;
 pub mod judge;
 pub mod model;
+pub mod namespaces;
 pub mod net;
 pub mod panics;
 pub mod picture;

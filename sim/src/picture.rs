@@ -20,7 +20,7 @@ use std::fmt::Write;
 
 use crate::history::History;
 use crate::judge::Failure;
-use crate::plan::{Client, Plan, StreamShape, Substrate};
+use crate::plan::{Client, Namespace, Plan, StreamShape, Substrate};
 use crate::promise;
 use crate::story;
 
@@ -184,7 +184,13 @@ fn heads(plan: &Plan, scene: &Scene<'_>, failure: Option<&Failure>) -> String {
 }
 
 fn head(heads: &mut String, x: f64, class: &str, client: &Client) {
-    let mut transport = format!("{:?}", client.transport).to_lowercase();
+    let mut transport = match client.over {
+        None => format!("{:?}", client.transport).to_lowercase(),
+        Some(host) => format!("over {host}"),
+    };
+    if client.namespace != Namespace::Root {
+        transport = format!("{transport} {}", client.namespace.path());
+    }
     if client.recovers {
         transport.push_str(", recovers");
     }

@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 
 use crate::plan::{
-    Act, Direction, FaultKind, Latency, Network, Plan, Say, StreamShape, Substrate, Transport,
+    Act, Direction, FaultKind, Latency, Namespace, Network, Plan, Say, StreamShape, Substrate,
+    Transport,
 };
 
 /// A moment without events is never made shorter than this, so that what was
@@ -35,6 +36,11 @@ pub fn edits(plan: &Plan) -> Vec<Plan> {
 /// The plan with faults that concern only clients who take part.
 pub fn without_absent_clients(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
+    let hosts: BTreeSet<u32> = plan.hosts().map(|client| client.id).collect();
+    for client in &mut plan.clients {
+        // Whose host has gone has a connection of its own.
+        client.over = client.over.filter(|host| hosts.contains(host));
+    }
     let present: BTreeSet<u32> = plan.clients.iter().map(|client| client.id).collect();
     plan.faults.retain_mut(|fault| {
         let Some(clients) = fault.kind.clients_mut() else { return true };
@@ -117,6 +123,13 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
         plan.reconnect.delay_min_ms = 10;
         plan.reconnect.delay_max_ms = 100;
     });
+    for client in 0..plan.clients.len() {
+        edit(&|plan| plan.clients[client].over = None);
+        edit(&|plan| {
+            plan.clients[client].over = None;
+            plan.clients[client].namespace = Namespace::Root;
+        });
+    }
     for index in 0..plan.clients.len() {
         edit(&|plan| plan.clients[index].rejoins = false);
         edit(&|plan| plan.clients[index].recovers = false);

@@ -16,31 +16,50 @@ use parlor::net::Dialer;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::actor::{Actor, Ask, Emit};
+use crate::history::LEFT_NAMESPACE;
 use crate::net::{HostResult, SimNet};
 use crate::plan::{self, Act, Client, Plan};
 use crate::quiet::{Phase, Quiet, Who};
-
-const NAMESPACE: &str = "/";
+use crate::stage::Stage;
 
 /// Something to do at a moment.
 #[derive(Clone, Debug)]
 enum Cue {
-    Act(Act),
+    /// Of the client in this seat.
+    Act(usize, Act),
     /// Another phase has begun.
     Phase(Phase),
 }
 
-/// Plays one client until the world ends.
+/// Plays a client, and those who share its connection, until the world ends.
 pub(crate) async fn run_client<N: SimNet>(
     plan: Rc<Plan>,
     client: Client,
-    actor: Actor,
+    stage: Rc<Stage>,
     quiet: Rc<Quiet>,
 ) -> HostResult {
     let zero = Instant::now();
     let ms = Duration::from_millis;
-    let operations = client.operations.iter();
-    let acts = operations.map(|it| (zero + ms(it.at_ms), it.act.clone())).collect();
+    let guests = plan.clients.iter().filter(|guest| guest.over == Some(client.id));
+    let party: Vec<&Client> = std::iter::once(&client).chain(guests).collect();
+    let mut acts = Vec::new();
+    for (seat, member) in party.iter().enumerate() {
+        if seat > 0 {
+            acts.push((zero + ms(member.start_ms), seat, Act::Reconnect));
+        }
+        let operations = member.operations.iter();
+        acts.extend(operations.map(|it| (zero + ms(it.at_ms), seat, it.act.clone())));
+    }
+    acts.sort_by_key(|(at, _, _)| *at);
+    let seat = |member: &&Client| Seat {
+        actor: Actor::new(Rc::clone(&plan), member, Rc::clone(&stage)),
+        who: Who::Client(member.id),
+        namespace: member.namespace.path(),
+        recovers: member.recovers,
+        recovery: None,
+        is_upgrade_told: false,
+    };
+    let seats = party.iter().map(seat).collect();
     let seed = plan.network.seed ^ u64::from(client.id) << 32;
     let backoff = BackoffOptions {
         initial: ms(plan.reconnect.delay_min_ms),
@@ -57,9 +76,8 @@ pub(crate) async fn run_client<N: SimNet>(
         ..Options::default()
     };
     let mut player = Player {
-        actor,
-        acts,
-        who: Who::Client(client.id),
+        seats,
+        acts: acts.into(),
         known: Phase::Acting,
         quiet,
         backoff: Backoff::new(backoff),
@@ -67,8 +85,6 @@ pub(crate) async fn run_client<N: SimNet>(
         options: Arc::new(options),
         scratch: Scratch::default(),
         dialer: N::dialer(plan.network.stream),
-        recovers: client.recovers,
-        recovery: None,
         has_faults: !plan.faults.is_empty(),
         manner: match client.id % 3 {
             0 => Act::Vanish,
@@ -82,10 +98,10 @@ pub(crate) async fn run_client<N: SimNet>(
 }
 
 struct Player<D: Dialer> {
-    actor: Actor,
+    /// Whose connection it is, then who shares it.
+    seats: Vec<Seat>,
     /// What is still to be done, in the order of time.
-    acts: VecDeque<(Instant, Act)>,
-    who: Who,
+    acts: VecDeque<(Instant, usize, Act)>,
     /// The phase that it knows of.
     known: Phase,
     quiet: Rc<Quiet>,
@@ -94,10 +110,6 @@ struct Player<D: Dialer> {
     options: Arc<Options>,
     scratch: Scratch,
     dialer: D,
-    /// Whether it asks for its session back.
-    recovers: bool,
-    /// What it was over its last connection, and how far it had come.
-    recovery: Option<Recovery>,
     /// Whether the plan lets anything go wrong.
     has_faults: bool,
     /// How it goes in the end.
@@ -105,6 +117,21 @@ struct Player<D: Dialer> {
     /// Connections at whose end it is no more: open, and nobody reads or writes them.
     lost: Vec<Connection<D::Io>>,
 }
+
+/// A client at a connection, in a namespace of its own.
+struct Seat {
+    actor: Actor,
+    who: Who,
+    namespace: &'static str,
+    /// Whether it asks for its session back.
+    recovers: bool,
+    /// What it was over its last connection, and how far it had come.
+    recovery: Option<Recovery>,
+    is_upgrade_told: bool,
+}
+
+/// What was asked over a connection and is not answered yet, by whom.
+type Asked = BTreeMap<u64, (usize, Ask)>;
 
 /// How a connection came to its end.
 enum End {
@@ -119,8 +146,8 @@ enum End {
 impl<D: Dialer> Player<D> {
     async fn run(&mut self) -> HostResult {
         loop {
-            self.note(!self.actor.wants_connection());
-            if !self.actor.wants_connection() {
+            self.note_all(|actor| !actor.wants_connection());
+            if !self.wants_connection() {
                 let cue = self.next_cue().await;
                 self.miss(cue);
                 continue;
@@ -130,96 +157,147 @@ impl<D: Dialer> Player<D> {
             if let Some(Ok(Ok(stream))) = self.meanwhile(dial).await {
                 self.converse(stream).await;
             }
-            if self.actor.wants_connection() {
+            if self.wants_connection() {
                 let delay = self.backoff.next_delay(&mut self.random);
                 self.wait_until(Instant::now() + delay).await;
             }
         }
     }
 
+    fn wants_connection(&self) -> bool {
+        self.seats.iter().any(|seat| seat.actor.wants_connection())
+    }
+
     /// Speaks over one connection until it has ended.
     async fn converse(&mut self, stream: D::Io) {
-        let recovery = self.recovery.take();
-        let mut connection = Connection::new(
-            stream,
-            &self.dialer,
-            Arc::clone(&self.options),
-            [Join { recovery, ..Join::new(NAMESPACE) }],
-            self.random.next_u64(),
-            Instant::now().into_std(),
-            self.scratch.clone(),
-        );
-        let mut asked = BTreeMap::new();
-        let (mut is_upgrade_told, mut pongs) = (false, 0);
+        let mut connection = self.connect(stream);
+        let mut asked = Asked::new();
+        let mut pongs = 0;
         let end = loop {
-            let cue = cue(&mut self.acts, &self.quiet, self.who, self.known);
-            let (actor, backoff) = (&mut self.actor, &mut self.backoff);
-            let (quiet, who, known) = (&self.quiet, self.who, self.known);
+            let cue = cue(&mut self.acts, &self.quiet, self.seats[0].who, self.known);
+            let (seats, backoff) = (&mut self.seats, &mut self.backoff);
+            let (quiet, known) = (&self.quiet, self.known);
             let listen = poll_fn(|cx| {
                 let now = Instant::now().into_std();
                 let polled = connection.poll(cx, now, &mut |event, outgoing| {
-                    handle(event, outgoing, actor, backoff, &mut asked);
+                    handle(event, outgoing, seats, backoff, &mut asked);
                 });
-                if !is_upgrade_told && connection.session().phases().upgraded_at.is_some() {
-                    is_upgrade_told = actor.handle_upgrade();
+                let session = connection.session();
+                for (index, seat) in seats.iter_mut().enumerate() {
+                    if !seat.is_upgrade_told && session.phases().upgraded_at.is_some() {
+                        seat.is_upgrade_told = seat.actor.handle_upgrade();
+                    }
+                    for _ in pongs..session.pongs() {
+                        seat.actor.handle_ping();
+                    }
+                    if quiet.phase() == known {
+                        quiet.note(seat.who, seat.is_at_rest(index, &asked));
+                    }
                 }
-                for _ in pongs..connection.session().pongs() {
-                    actor.handle_ping();
-                }
-                pongs = connection.session().pongs();
-                if quiet.phase() == known {
-                    quiet.note(who, actor.is_connected() && asked.is_empty());
-                }
+                pongs = session.pongs();
                 polled
             });
             // What arrives goes first: an operation is of the moment after it.
-            let mut cue = tokio::select! {
+            let cue = tokio::select! {
                 biased;
                 reason = listen => break End::Broken(reason),
                 cue = cue => cue,
             };
-            if let Cue::Phase(Phase::Parting) = cue {
-                self.known = Phase::Parting;
-                self.actor.part();
-                cue = Cue::Act(self.manner.clone());
-            }
-            match cue {
-                Cue::Act(Act::Drop) => break End::Broken(CloseReason::Dropped),
-                Cue::Act(Act::Disconnect) => break End::Left,
-                Cue::Act(Act::Vanish) => break End::Vanished,
-                Cue::Act(_) | Cue::Phase(_) => {
-                    let emits = self.perform(cue);
-                    connection.send(Instant::now().into_std(), |outgoing| {
-                        say(emits, outgoing, &mut asked);
-                    });
-                }
+            if let Some(end) = self.follow(cue, &mut connection, &mut asked) {
+                break end;
             }
         };
-        if self.recovers {
-            self.recovery = connection.session().recovery(NAMESPACE).cloned();
+        for seat in self.seats.iter_mut().filter(|seat| seat.recovers) {
+            if let Some(recovery) = connection.session().recovery(seat.namespace) {
+                seat.recovery = Some(recovery.clone());
+            }
         }
         self.end(end, connection);
     }
 
-    fn end(&mut self, end: End, mut connection: Connection<D::Io>) {
-        self.note(false);
-        match end {
-            End::Broken(reason) => {
-                if self.is_expulsion(&reason) {
-                    self.actor.handle_expulsion(&reason.to_string());
+    /// A connection that begins with the namespaces that are wanted.
+    fn connect(&mut self, stream: D::Io) -> Connection<D::Io> {
+        let wanting = self.seats.iter_mut().filter(|seat| seat.actor.wants_connection());
+        let joins: Vec<Join> = wanting.map(Seat::join).collect();
+        for seat in &mut self.seats {
+            seat.is_upgrade_told = false;
+        }
+        Connection::new(
+            stream,
+            &self.dialer,
+            Arc::clone(&self.options),
+            joins,
+            self.random.next_u64(),
+            Instant::now().into_std(),
+            self.scratch.clone(),
+        )
+    }
+
+    /// Does what there is to do over a living connection; its end, if that ends it.
+    fn follow(
+        &mut self,
+        mut cue: Cue,
+        connection: &mut Connection<D::Io>,
+        asked: &mut Asked,
+    ) -> Option<End> {
+        let now = Instant::now().into_std();
+        if let Cue::Phase(Phase::Parting) = cue {
+            self.perform(cue);
+            cue = Cue::Act(0, self.manner.clone());
+        }
+        match cue {
+            Cue::Act(_, Act::Drop) => return Some(End::Broken(CloseReason::Dropped)),
+            Cue::Act(_, Act::Vanish) => return Some(End::Vanished),
+            Cue::Act(index, Act::Disconnect) => {
+                self.seats[index].actor.act(&Act::Disconnect);
+                if !self.wants_connection() {
+                    return Some(End::Left);
                 }
-                self.actor.handle_end(&reason.to_string());
+                let seat = &mut self.seats[index];
+                seat.actor.handle_end(LEFT_NAMESPACE);
+                seat.is_upgrade_told = false;
+                asked.retain(|_, (of, _)| *of != index);
+                connection.send(now, |outgoing| outgoing.disconnect(seat.namespace));
             }
+            Cue::Act(index, Act::Reconnect) => {
+                let seat = &mut self.seats[index];
+                seat.actor.act(&Act::Reconnect);
+                connection.send(now, |outgoing| outgoing.connect(seat.join()));
+            }
+            Cue::Act(..) | Cue::Phase(_) => {
+                let said = self.perform(cue);
+                connection.send(now, |outgoing| {
+                    for (index, emits) in said {
+                        say(emits, index, self.seats[index].namespace, outgoing, asked);
+                    }
+                });
+            }
+        }
+        None
+    }
+
+    fn end(&mut self, end: End, mut connection: Connection<D::Io>) {
+        self.note_all(|_| false);
+        if let End::Broken(reason) = &end
+            && self.is_expulsion(reason)
+        {
+            self.seats[0].actor.handle_expulsion(&reason.to_string());
+        }
+        let why = match &end {
+            End::Broken(reason) => reason.to_string(),
+            End::Left => "it left".to_owned(),
+            End::Vanished => "it vanished".to_owned(),
+        };
+        for seat in &mut self.seats {
+            seat.actor.handle_end(&why);
+        }
+        match end {
+            End::Broken(_) => {}
             End::Left => {
-                self.actor.act(&Act::Disconnect);
-                self.actor.handle_end("it left");
                 connection.send(Instant::now().into_std(), |outgoing| outgoing.close());
                 tokio::task::spawn_local(async move { connection.run(&mut |_, _| {}).await });
             }
-            End::Vanished => {
-                self.actor.handle_end("it vanished");
-                self.lost.push(connection);
-            }
+            End::Vanished => self.lost.push(connection),
         }
     }
 
@@ -256,39 +334,27 @@ impl<D: Dialer> Player<D> {
         }
     }
 
-    /// What the actor says at a cue.
-    fn perform(&mut self, cue: Cue) -> Vec<Emit> {
+    /// What the actors say at a cue, by their seats.
+    fn perform(&mut self, cue: Cue) -> Vec<(usize, Vec<Emit>)> {
         let phase = match cue {
-            Cue::Act(act) => return self.actor.act(&act).into_iter().collect(),
+            Cue::Act(index, act) => {
+                let said = self.seats[index].actor.act(&act);
+                return vec![(index, said.into_iter().collect())];
+            }
             Cue::Phase(phase) => phase,
         };
         self.known = phase;
-        match phase {
-            Phase::Healing if self.quiet.is_hurried() => {
-                self.actor.reassure().into_iter().collect()
-            }
-            Phase::Wishing => {
-                self.actor.wish();
-                Vec::new()
-            }
-            Phase::Probing => self.actor.probe(),
-            Phase::Parting => {
-                self.actor.part();
-                Vec::new()
-            }
-            Phase::Acting
-            | Phase::Healing
-            | Phase::Called
-            | Phase::Settled
-            | Phase::Counting
-            | Phase::Over => Vec::new(),
-        }
+        let is_hurried = self.quiet.is_hurried();
+        let actors = self.seats.iter_mut().map(|seat| &mut seat.actor);
+        actors.map(|actor| begin(actor, phase, is_hurried)).enumerate().collect()
     }
 
-    /// Says whether it has come to the end of the phase, if it knows of it.
-    fn note(&self, is_done: bool) {
+    /// Says of each client whether it has come to the end of the phase, if it knows of it.
+    fn note_all(&self, is_done: impl Fn(&Actor) -> bool) {
         if self.quiet.phase() == self.known {
-            self.quiet.note(self.who, is_done);
+            for seat in &self.seats {
+                self.quiet.note(seat.who, is_done(&seat.actor));
+            }
         }
     }
 
@@ -303,7 +369,7 @@ impl<D: Dialer> Player<D> {
                 done = &mut wanted => return Some(done),
             };
             self.miss(cue);
-            if !self.actor.wants_connection() {
+            if !self.wants_connection() {
                 return None;
             }
         }
@@ -314,22 +380,63 @@ impl<D: Dialer> Player<D> {
     }
 
     async fn next_cue(&mut self) -> Cue {
-        cue(&mut self.acts, &self.quiet, self.who, self.known).await
+        cue(&mut self.acts, &self.quiet, self.seats[0].who, self.known).await
     }
 
     /// A cue without a connection: wishes are remembered, nothing is said.
     fn miss(&mut self, cue: Cue) {
         let said = self.perform(cue);
-        debug_assert!(said.is_empty(), "nothing is said without a connection");
+        let is_silent = said.iter().all(|(_, emits)| emits.is_empty());
+        debug_assert!(is_silent, "nothing is said without a connection");
+    }
+}
+
+impl Seat {
+    /// Asks to be let into its namespace, as who it was if it can.
+    fn join(&mut self) -> Join {
+        Join { recovery: self.recovery.take(), ..Join::new(self.namespace) }
+    }
+
+    /// Whether it has all that it wants, for now.
+    fn is_at_rest(&self, index: usize, asked: &Asked) -> bool {
+        let is_answered = || asked.values().all(|(of, _)| *of != index);
+        !self.actor.wants_connection() || self.actor.is_connected() && is_answered()
+    }
+}
+
+/// What an actor says when a phase begins.
+fn begin(actor: &mut Actor, phase: Phase, is_hurried: bool) -> Vec<Emit> {
+    match phase {
+        Phase::Healing if is_hurried => actor.reassure().into_iter().collect(),
+        Phase::Wishing => {
+            actor.wish();
+            Vec::new()
+        }
+        Phase::Probing => actor.probe(),
+        Phase::Parting => {
+            actor.part();
+            Vec::new()
+        }
+        Phase::Acting
+        | Phase::Healing
+        | Phase::Called
+        | Phase::Settled
+        | Phase::Counting
+        | Phase::Over => Vec::new(),
     }
 }
 
 /// Waits for the next thing to do: all acts come before the phases that follow them.
-async fn cue(acts: &mut VecDeque<(Instant, Act)>, quiet: &Quiet, who: Who, known: Phase) -> Cue {
-    if let Some((at, _)) = acts.front() {
+async fn cue(
+    acts: &mut VecDeque<(Instant, usize, Act)>,
+    quiet: &Quiet,
+    who: Who,
+    known: Phase,
+) -> Cue {
+    if let Some((at, _, _)) = acts.front() {
         sleep_until(*at).await;
-        let (_, act) = acts.pop_front().expect("it is there");
-        return Cue::Act(act);
+        let (_, seat, act) = acts.pop_front().expect("it is there");
+        return Cue::Act(seat, act);
     }
     quiet.change(who, known).await;
     Cue::Phase(quiet.phase())
@@ -338,53 +445,75 @@ async fn cue(acts: &mut VecDeque<(Instant, Act)>, quiet: &Quiet, who: Who, known
 fn handle(
     event: Event<'_>,
     outgoing: &mut Outgoing<'_>,
-    actor: &mut Actor,
+    seats: &mut [Seat],
     backoff: &mut Backoff,
-    asked: &mut BTreeMap<u64, Ask>,
+    asked: &mut Asked,
 ) {
-    match event {
+    let (Event::Ack { namespace, .. }
+    | Event::Connected { namespace, .. }
+    | Event::Disconnected { namespace }
+    | Event::Event { namespace, .. }
+    | Event::Refused { namespace, .. }) = event
+    else {
+        return;
+    };
+    let is_shared = seats.len() > 1;
+    let seat = seats.iter().position(|seat| seat.namespace == namespace);
+    let index = seat.expect("a session tells of namespaces that it has joined");
+    let Seat { actor, namespace, .. } = &mut seats[index];
+    let emits = match event {
         Event::Ack { id, args, .. } => {
-            // A second answer to one question answers none.
-            if let Some(ask) = asked.remove(&id) {
-                actor.handle_ack(ask, &args);
-            } else {
-                actor.handle_event(&args);
+            // A second answer to one question answers none, nor does one to another's.
+            let is_its = asked.get(&id).is_some_and(|(of, _)| *of == index);
+            match asked.remove(&id).filter(|_| is_its) {
+                Some((_, ask)) => actor.handle_ack(ask, &args),
+                None => actor.handle_event(&args),
             }
+            return;
         }
         Event::Connected { sid, .. } if !actor.is_greeted() => {
             backoff.reset();
-            let emits = actor.handle_connect(sid);
-            say(emits, outgoing, asked);
+            actor.handle_connect(sid)
         }
         Event::Event { args, .. } if actor.is_greeted() && args.event() == "hello" => {
             backoff.reset();
-            let emits = actor.handle_hello(&args);
-            say(emits, outgoing, asked);
+            actor.handle_hello(&args)
         }
-        Event::Event { args, .. } => actor.handle_event(&args),
+        Event::Event { args, .. } => return actor.handle_event(&args),
         Event::Connected { sid, recovered: true, .. } => {
             backoff.reset();
-            let emits = actor.handle_return(sid);
-            say(emits, outgoing, asked);
+            actor.handle_return(sid)
         }
-        Event::Connected { recovered: false, .. }
+        // Of the last namespace, this ends the connection, and is told by that.
+        Event::Disconnected { .. } | Event::Refused { .. } if is_shared => {
+            actor.handle_expulsion(&format!("it was put out of {namespace}"));
+            return actor.handle_end("it was put out");
+        }
+        Event::Connected { .. }
         | Event::Disconnected { .. }
         | Event::Opened { .. }
-        | Event::Refused { .. } => {}
-    }
+        | Event::Refused { .. } => return,
+    };
+    say(emits, index, namespace, outgoing, asked);
 }
 
 /// Says it, and remembers which answer belongs to what. A connection that has just
 /// ended takes nothing; that shows at its next poll.
-fn say(emits: Vec<Emit>, outgoing: &mut Outgoing<'_>, asked: &mut BTreeMap<u64, Ask>) {
+fn say(
+    emits: Vec<Emit>,
+    seat: usize,
+    namespace: &str,
+    outgoing: &mut Outgoing<'_>,
+    asked: &mut Asked,
+) {
     for Emit { json, attachments, asks } in emits {
         match asks {
             None => {
-                let _ = outgoing.emit(NAMESPACE, &json, &attachments);
+                let _ = outgoing.emit(namespace, &json, &attachments);
             }
             Some(ask) => {
-                if let Ok(id) = outgoing.emit_with_ack(NAMESPACE, &json, &attachments) {
-                    asked.insert(id, ask);
+                if let Ok(id) = outgoing.emit_with_ack(namespace, &json, &attachments) {
+                    asked.insert(id, (seat, ask));
                 }
             }
         }

@@ -7,6 +7,9 @@ pub const CLEANUP: &str = "cleanup";
 /// Some time after the last fault all is as the clients want it.
 pub const HEALS: &str = "heals";
 
+/// Nothing crosses from one namespace to another.
+pub const NAMESPACE_ISOLATION: &str = "namespace_isolation";
+
 /// Nothing is left unjudged because a history is too long.
 pub const JUDGED_IN_FULL: &str = "judged_in_full";
 
@@ -26,7 +29,7 @@ pub const RECOVERY_EXACT: &str = "recovery_exact";
 pub const SILENT_PEER_CLOSED: &str = "silent_peer_closed";
 
 /// Every guarantee and its promise, by name.
-const PROMISES: [(&str, &str); 20] = [
+const PROMISES: [(&str, &str); 21] = [
     (
         "ack_means_accepted",
         "When a message's ack arrives, the message has its place in the order, and all members \
@@ -49,6 +52,11 @@ const PROMISES: [(&str, &str); 20] = [
          connection survives.",
     ),
     (JUDGED_IN_FULL, "A history is short enough to be judged."),
+    (
+        NAMESPACE_ISOLATION,
+        "Nothing crosses from one namespace to another: a room's name has a meaning only in its \
+         own.",
+    ),
     ("no_duplicate", "A broadcast reaches a socket at most once."),
     ("no_invention", "What arrives was sent, byte for byte, by the named sender, to that room."),
     (NO_PANIC, "Nothing panics, and no host fails."),

@@ -30,7 +30,7 @@ use crate::application::Handlers;
 use crate::dice::Dice;
 use crate::history::{Event, MessageId, Order, SocketId};
 use crate::net::{HostResult, SimNet};
-use crate::plan::{CLOSE_MS, Plan, Server};
+use crate::plan::{CLOSE_MS, Namespace, Plan, Server};
 use crate::quiet::{Phase, Quiet, Who};
 use crate::stage::Stage;
 
@@ -44,11 +44,16 @@ pub(crate) async fn run_server<N: SimNet>(
 ) -> HostResult {
     let listener = N::bind(plan.network.stream).await?;
     let observer = Observer::new(plan.server.shards.into());
+    // An application has the root alone.
+    let namespaces = match plan.application {
+        None => Namespace::ALL.to_vec(),
+        Some(_) => vec![Namespace::Root],
+    };
     let app = {
         let (stage, observer) = (Rc::clone(&stage), observer.clone());
         move |io: &mut Io| {
             // Before the handlers: one of their own may take this one's place.
-            tell_of_ends(io, Rc::clone(&stage));
+            tell_of_ends(io, &namespaces, &stage);
             handlers(io);
             io.observe(&observer);
         }
@@ -84,12 +89,15 @@ pub(crate) async fn run_server<N: SimNet>(
 }
 
 /// Writes down why the engine says that a socket has gone.
-fn tell_of_ends(io: &mut Io, stage: Rc<Stage>) {
-    io.of("/").on_disconnecting(move |socket: Socket, reason: Reason| {
-        let (sid, reason) = (socket.id().to_string(), reason.name().to_owned());
-        stage.record(Event::GivenUp { sid, reason });
-        std::future::ready(())
-    });
+fn tell_of_ends(io: &mut Io, namespaces: &[Namespace], stage: &Rc<Stage>) {
+    for namespace in namespaces {
+        let stage = Rc::clone(stage);
+        io.of(namespace.path()).on_disconnecting(move |socket: Socket, reason: Reason| {
+            let (sid, reason) = (socket.id().to_string(), reason.name().to_owned());
+            stage.record(Event::GivenUp { sid, reason });
+            std::future::ready(())
+        });
+    }
 }
 
 /// Writes down what the server holds when everybody has gone, and looks out for that.
@@ -222,7 +230,9 @@ fn recovery(plan: &Plan) -> Option<Recovery> {
 fn witness(accepted: &Accepted, stage: &Stage) {
     let Some(sid) = &accepted.socket else { return };
     let sid = sid.to_string();
-    let name = |room: &str| room.to_owned();
+    let is_its = |it: &Namespace| it.path() == &*accepted.namespace;
+    let Some(namespace) = Namespace::ALL.into_iter().find(is_its) else { return };
+    let name = |room: &str| namespace.qualified(room);
     let order = match &accepted.step {
         Step::Broadcast { rooms, seq, json } => {
             let [room] = rooms.as_slice() else { return };

@@ -203,13 +203,15 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         }
         Event::WatchSent { socket, room } => format!("{} asks to watch {room:?}", who(socket)),
         Event::Upgraded { socket } => format!("{} has gone over to a WebSocket", who(socket)),
-        Event::Wish { client, is_connected, rooms } => {
-            let wish = if *is_connected { "connected" } else { "away" };
-            let rooms = if rooms.is_empty() { String::new() } else { format!(", in {rooms:?}") };
-            format!("client {client} wants to be {wish}{rooms}")
-        }
+        Event::Wish { client, is_connected, rooms } => wish(*client, *is_connected, rooms),
         Event::Witnessed { order } => format!("    engine: {}", step(order, cast)),
     }
+}
+
+fn wish(client: u32, is_connected: bool, rooms: &[String]) -> String {
+    let wish = if is_connected { "connected" } else { "away" };
+    let rooms = if rooms.is_empty() { String::new() } else { format!(", in {rooms:?}") };
+    format!("client {client} wants to be {wish}{rooms}")
 }
 
 fn seq_of(seq: Option<u64>) -> String {

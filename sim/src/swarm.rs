@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 
 use crate::dice::Dice;
 use crate::plan::{
-    Act, Client, Direction, Fault, FaultKind, Latency, Network, Operation, Plan, RESEND_MS,
-    Reconnect, Server, StreamShape, Substrate, Transport, VERSION,
+    Act, Client, Direction, Fault, FaultKind, Latency, Namespace, Network, Operation, Plan,
+    RESEND_MS, Reconnect, Server, StreamShape, Substrate, Transport, VERSION,
 };
 
 pub(crate) use script::scripted;
@@ -56,6 +56,12 @@ const SMALL_PLAN: usize = 100;
 /// How many seeds of a hundred run on packets, where TCP sends again what was lost.
 const PACKETS_PERCENT: u64 = 40;
 
+/// In how many seeds of a hundred there is more than one namespace.
+const NAMESPACES_PERCENT: u64 = 30;
+
+/// These draws are a stream of their own.
+const NAMESPACES: u64 = 0x6e61_6d65_7370_6163;
+
 /// How many seeds of a hundred end as soon as they can.
 const HURRIED_PERCENT: u64 = 90;
 
@@ -82,6 +88,10 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
     });
     if dice.chance(RECOVERY_PERCENT) {
         recovery(&mut dice, &mut plan.server, &mut plan.clients);
+    }
+    let mut dice = Dice::new(seed ^ NAMESPACES);
+    if dice.chance(NAMESPACES_PERCENT) {
+        namespaces(&mut dice, &mut plan);
     }
     // Now and then an idle network is looked at for as long as is promised.
     plan.hurried = Dice::new(!seed).chance(HURRIED_PERCENT);
@@ -230,6 +240,29 @@ fn recovery(dice: &mut Dice, server: &mut Server, clients: &mut [Client]) {
     }
 }
 
+/// Some clients go to another namespace, most of them over the connection of somebody who
+/// is in the root.
+fn namespaces(dice: &mut Dice, plan: &mut Plan) {
+    let mut hosts: Vec<u32> = plan.clients.iter().take(1).map(|client| client.id).collect();
+    for client in plan.clients.iter_mut().skip(1) {
+        if dice.chance(40) {
+            hosts.push(client.id);
+            continue;
+        }
+        client.namespace = Namespace::Side;
+        if !hosts.is_empty() && dice.chance(80) {
+            client.over = Some(hosts.swap_remove(dice.index(hosts.len())));
+        }
+    }
+    let guests = plan.clients.iter().filter(|client| client.over.is_some());
+    let guests: BTreeSet<u32> = guests.map(|client| client.id).collect();
+    plan.faults.retain_mut(|fault| {
+        let Some(concerned) = fault.kind.clients_mut() else { return true };
+        concerned.retain(|id| !guests.contains(id));
+        !concerned.is_empty()
+    });
+}
+
 /// In half of the plans all have a WebSocket, else each client has what it has.
 fn transports(dice: &mut Dice, clients: &mut [Client]) {
     if dice.chance(50) {
@@ -304,7 +337,19 @@ fn client(
     let transport = Transport::WebSocket;
     let (rejoins, recovers) = (course.rejoins, false);
     let (opening, probe) = (Vec::new(), Vec::new());
-    Client { id, start_ms, rejoins, recovers, transport, operations, opening, probe }
+    let (namespace, over) = (Namespace::Root, None);
+    Client {
+        id,
+        namespace,
+        over,
+        start_ms,
+        rejoins,
+        recovers,
+        transport,
+        operations,
+        opening,
+        probe,
+    }
 }
 
 /// When a client acts: all over the plan, or in a few volleys, so that one act

@@ -15,7 +15,6 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::actor::Actor;
 use crate::faults::{LinkState, Passage, ServerState, Step, timeline, told};
 use crate::foreign::Program;
 use crate::freeze::{Switch, freezable};
@@ -158,10 +157,9 @@ fn build(
         let server = program.borrow_mut().start::<Turmoil>(plan, starts.get(), stage, quiet);
         freezable(Rc::clone(&switch), server)
     });
-    for client in &plan.clients {
-        let actor = Actor::new(Rc::clone(plan), client, Rc::clone(stage));
-        let player =
-            run_client::<Turmoil>(Rc::clone(plan), client.clone(), actor, Rc::clone(quiet));
+    for client in plan.hosts() {
+        let (plan, stage, quiet) = (Rc::clone(plan), Rc::clone(stage), Rc::clone(quiet));
+        let player = run_client::<Turmoil>(plan, client.clone(), stage, quiet);
         sim.client(name(client.id), freezable(Rc::clone(&switches.clients[&client.id]), player));
     }
     sim
@@ -176,7 +174,7 @@ struct Switches {
 
 impl Switches {
     fn of(plan: &Plan) -> Self {
-        let clients = plan.clients.iter().map(|client| (client.id, Rc::default())).collect();
+        let clients = plan.hosts().map(|client| (client.id, Rc::default())).collect();
         Self { server: Rc::default(), clients }
     }
 

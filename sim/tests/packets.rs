@@ -48,7 +48,7 @@ fn plan(faults: Vec<Fault>) -> Plan {
 fn during(kind: FaultKind) -> History {
     let until_ms = plan(Vec::new()).duration_ms;
     let mut kind = kind;
-    let ids: Vec<u32> = plan(Vec::new()).clients.iter().map(|client| client.id).collect();
+    let ids: Vec<u32> = plan(Vec::new()).hosts().map(|client| client.id).collect();
     kind.clients_mut().expect("a fault of links").retain(|id| ids.contains(id));
     // By then all have dialled.
     let from_ms = until_ms / 3;

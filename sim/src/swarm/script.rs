@@ -2,7 +2,7 @@
 
 use crate::application::Application;
 use crate::dice::Dice;
-use crate::plan::{Act, Client, Operation, Plan, Say, Transport};
+use crate::plan::{Act, Client, Namespace, Operation, Plan, Say, Transport};
 
 use super::{Profile, count, draw, times};
 
@@ -21,6 +21,8 @@ pub(crate) fn scripted(of: &impl Application, seed: u64, profile: &Profile) -> P
                 times.into_iter().zip(acts).map(|(at_ms, act)| Operation { at_ms, act });
             Client {
                 id,
+                namespace: Namespace::Root,
+                over: None,
                 start_ms,
                 rejoins: false,
                 // What is said over a connection follows from the script, not from sessions.

@@ -20,7 +20,6 @@ use turmoil_net::{EnterGuard, HostId, KernelConfig, Net};
 
 use self::fabric::Fabric;
 use super::{Script, Starter, Switches};
-use crate::actor::Actor;
 use crate::faults::{ServerState, Step, timeline, told};
 use crate::freeze::freezable;
 use crate::history::{CONNECTIONS_RESET, Event, SERVER_KILLED, SERVER_STARTS};
@@ -81,7 +80,7 @@ fn hosts(plan: &Plan, steps: &[Step]) -> (Net, Hosts) {
     let is_start = |pair: &&[Step]| !pair[0].server.is_up() && pair[1].server.is_up();
     let starts = 1 + steps.windows(2).filter(is_start).count();
     let servers = (0..starts).map(|_| add()).collect();
-    let clients = plan.clients.iter().map(|client| (client.id, add())).collect();
+    let clients = plan.hosts().map(|client| (client.id, add())).collect();
     (net, Hosts { servers, clients })
 }
 
@@ -152,12 +151,12 @@ impl<'a> World<'a> {
     }
 
     fn start_clients(&self) {
-        for client in &self.plan.clients {
+        for client in self.plan.hosts() {
             let (plan, client) = (Rc::clone(self.plan), client.clone());
             let (host, _) = self.hosts.clients[&client.id];
-            let actor = Actor::new(Rc::clone(&plan), &client, Rc::clone(self.stage));
             let switch = Rc::clone(&self.switches.clients[&client.id]);
-            let player = run_client::<Packets>(plan, client, actor, Rc::clone(&self.quiet));
+            let player =
+                run_client::<Packets>(plan, client, Rc::clone(self.stage), Rc::clone(&self.quiet));
             self.local.spawn_local(scoped(host, async move {
                 if let Err(error) = freezable(switch, player).await {
                     panic!("{error}");
