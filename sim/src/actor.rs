@@ -220,6 +220,15 @@ impl Actor {
         self.socket.is_some()
     }
 
+    /// Its connection will not go over to a WebSocket, though the server is ready. Whether it
+    /// lives, so that it counts.
+    pub(crate) fn handle_half_open(&self) -> bool {
+        if let Some(socket) = self.socket {
+            self.stage.record(Event::HalfOpened { socket });
+        }
+        self.socket.is_some()
+    }
+
     /// It has answered a ping.
     pub(crate) fn handle_ping(&self) {
         if let Some(socket) = self.socket {

@@ -34,6 +34,7 @@ pub enum Situation {
     BinaryDelivered,
     ClientsSwap,
     EmptyRoomRevived,
+    HeardAfterHalfOpenUpgrade,
     JoinAndMessageInOneStep,
     JoinUnackedAtCrash,
     KillWithUnacked,
@@ -63,11 +64,12 @@ pub enum Situation {
 
 impl Situation {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::BacklogSizedMessage,
         Self::BinaryDelivered,
         Self::ClientsSwap,
         Self::EmptyRoomRevived,
+        Self::HeardAfterHalfOpenUpgrade,
         Self::JoinAndMessageInOneStep,
         Self::JoinUnackedAtCrash,
         Self::KillWithUnacked,
@@ -102,6 +104,9 @@ impl Situation {
             Self::BinaryDelivered => "a message with attachments is delivered",
             Self::ClientsSwap => "two clients change places between two rooms at once",
             Self::EmptyRoomRevived => "a room that all have left is joined again",
+            Self::HeardAfterHalfOpenUpgrade => {
+                "a client hears a message over polling after an upgrade that came to nothing"
+            }
             Self::JoinAndMessageInOneStep => "a join and a message to its room in one step",
             Self::JoinUnackedAtCrash => "the server goes down with a join unanswered",
             Self::KillWithUnacked => "the server is killed with a message on its way to it",
@@ -155,6 +160,7 @@ impl Situation {
             | Self::BinaryDelivered
             | Self::ClientsSwap
             | Self::EmptyRoomRevived
+            | Self::HeardAfterHalfOpenUpgrade
             | Self::JoinAndMessageInOneStep
             | Self::MessageInFlightAtDisconnect
             | Self::MessageInFlightDuringLeave

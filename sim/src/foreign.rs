@@ -250,7 +250,8 @@ impl AsyncWrite for Connection {
 
 /// The same plan without what a foreign server cannot be asked for: shards, sessions that
 /// are recovered, watches (the chat's notices are the engine's own), and stalls of a process
-/// whose tasks nobody holds. And with more patience: a ping waits behind what was said
+/// whose tasks nobody holds; and without upgrades that stay half open, which are a trial of
+/// their own. And with more patience: a ping waits behind what was said
 /// before it, and for most servers its time runs from when it was put there.
 #[must_use]
 pub fn without_what_needs_parlor(mut plan: Plan) -> Plan {
@@ -262,6 +263,7 @@ pub fn without_what_needs_parlor(mut plan: Plan) -> Plan {
     plan.faults.retain(|fault| fault.kind != FaultKind::FreezeServer);
     for client in &mut plan.clients {
         client.recovers = false;
+        client.half_open = None;
         let is_ours = |act: &Act| matches!(act, Act::Unwatch { .. } | Act::Watch { .. });
         client.operations.retain(|operation| !is_ours(&operation.act));
     }

@@ -2,6 +2,12 @@
 //!
 //! What arrives meanwhile waits in the kernel, timers are late, and all of it is
 //! found at once when the process goes on: as with SIGSTOP, or a machine that pages.
+//!
+//! For who goes on, its clock has jumped: the clocks here are tokio's, which are monotonic
+//! and are not stopped with a host. That is the only jump there is to simulate. tokio's clock
+//! never goes back, nothing in the engine asks for the time of day to decide anything, and
+//! a monotonic clock that stops while its machine sleeps shows its programs no jump: for
+//! them it is the network that held everything back.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;

@@ -68,6 +68,7 @@ impl<'a> Recovery<'a> {
             | Event::Fault { .. }
             | Event::Foreign { .. }
             | Event::GivenUp { .. }
+            | Event::HalfOpened { .. }
             | Event::Heard { .. }
             | Event::JoinSent { .. }
             | Event::LeaveSent { .. }

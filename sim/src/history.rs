@@ -86,6 +86,9 @@ pub enum Event {
     Foreign { socket: SocketId, what: String },
     /// The server told its application that a socket has gone, and why.
     GivenUp { sid: String, reason: String },
+    /// The server has answered a probe, and the client will never hear it: the connection goes
+    /// on over requests.
+    HalfOpened { socket: SocketId },
     /// An event of an application arrived.
     Heard { socket: SocketId, name: String, args: Vec<Value> },
     /// A join was acknowledged.
@@ -177,6 +180,7 @@ impl Event {
             | Self::Fault { .. }
             | Self::Foreign { .. }
             | Self::GivenUp { .. }
+            | Self::HalfOpened { .. }
             | Self::Heard { .. }
             | Self::Packets { .. }
             | Self::Ponged { .. }
@@ -204,6 +208,7 @@ impl Event {
             | Self::Delivered { socket, .. }
             | Self::Ended { socket, .. }
             | Self::Foreign { socket, .. }
+            | Self::HalfOpened { socket }
             | Self::Heard { socket, .. }
             | Self::JoinAcked { socket, .. }
             | Self::JoinSent { socket, .. }
@@ -249,6 +254,7 @@ impl Event {
             | Self::Fault { .. }
             | Self::Foreign { .. }
             | Self::GivenUp { .. }
+            | Self::HalfOpened { .. }
             | Self::Heard { .. }
             | Self::JoinAcked { .. }
             | Self::JoinSent { .. }

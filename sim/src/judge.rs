@@ -338,6 +338,7 @@ impl<'a> Names<'a> {
             | Event::Expelled { .. }
             | Event::Fault { .. }
             | Event::GivenUp { .. }
+            | Event::HalfOpened { .. }
             | Event::Heard { .. }
             | Event::Notice { .. }
             | Event::Packets { .. }

@@ -140,6 +140,7 @@ pub mod dice;
 pub mod faults;
 pub mod foreign;
 mod freeze;
+mod half_open;
 pub mod heals;
 pub mod heartbeat;
 pub mod history;

@@ -191,6 +191,9 @@ fn head(heads: &mut String, x: f64, class: &str, client: &Client) {
     if client.namespace != Namespace::Root {
         transport = format!("{transport} {}", client.namespace.path());
     }
+    if client.half_open.is_some() {
+        transport.push_str(", half open");
+    }
     if client.recovers {
         transport.push_str(", recovers");
     }

@@ -133,6 +133,7 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
     for index in 0..plan.clients.len() {
         edit(&|plan| plan.clients[index].rejoins = false);
         edit(&|plan| plan.clients[index].recovers = false);
+        edit(&|plan| plan.clients[index].half_open = None);
         edit(&|plan| plan.clients[index].transport = Transport::WebSocket);
         if plan.clients[index].transport == Transport::Upgrade {
             edit(&|plan| plan.clients[index].transport = Transport::Polling);

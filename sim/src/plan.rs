@@ -11,12 +11,14 @@
 
 mod bounds;
 mod fault;
+mod half_open;
 mod json;
 mod namespace;
 mod say;
 
 pub(crate) use bounds::{CLOSE_MS, LATE_MS_MAX, PROBE_MS, QUEUE_MS_MAX, RESEND_MS};
 pub use fault::{Direction, Fault, FaultKind};
+pub use half_open::HalfOpen;
 pub use namespace::Namespace;
 pub use say::Say;
 
@@ -209,6 +211,9 @@ pub struct Client {
     /// How its packets travel.
     #[serde(default)]
     pub transport: Transport,
+    /// How its upgrades stay half open, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub half_open: Option<HalfOpen>,
     /// What it does, in the order of time.
     pub operations: Vec<Operation>,
     /// What it says first over every new connection.

@@ -16,6 +16,7 @@ use parlor::net::Dialer;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::actor::{Actor, Ask, Emit};
+use crate::half_open::{HalfOpenDialer, HalfOpenStream};
 use crate::history::LEFT_NAMESPACE;
 use crate::net::{HostResult, SimNet};
 use crate::plan::{self, Act, Client, Plan};
@@ -84,7 +85,7 @@ pub(crate) async fn run_client<N: SimNet>(
         random: Random::new(seed),
         options: Arc::new(options),
         scratch: Scratch::default(),
-        dialer: N::dialer(plan.network.stream),
+        dialer: HalfOpenDialer::new(N::dialer(plan.network.stream), client.half_open),
         has_faults: !plan.faults.is_empty(),
         manner: match client.id % 3 {
             0 => Act::Vanish,
@@ -109,13 +110,13 @@ struct Player<D: Dialer> {
     random: Random,
     options: Arc<Options>,
     scratch: Scratch,
-    dialer: D,
+    dialer: HalfOpenDialer<D>,
     /// Whether the plan lets anything go wrong.
     has_faults: bool,
     /// How it goes in the end.
     manner: Act,
     /// Connections at whose end it is no more: open, and nobody reads or writes them.
-    lost: Vec<Connection<D::Io>>,
+    lost: Vec<Link<D>>,
 }
 
 /// A client at a connection, in a namespace of its own.
@@ -129,6 +130,9 @@ struct Seat {
     recovery: Option<Recovery>,
     is_upgrade_told: bool,
 }
+
+/// A connection whose upgrades may stay half open.
+type Link<D> = Connection<HalfOpenStream<<D as Dialer>::Io>>;
 
 /// What was asked over a connection and is not answered yet, by whom.
 type Asked = BTreeMap<u64, (usize, Ask)>;
@@ -169,19 +173,22 @@ impl<D: Dialer> Player<D> {
     }
 
     /// Speaks over one connection until it has ended.
-    async fn converse(&mut self, stream: D::Io) {
+    async fn converse(&mut self, stream: HalfOpenStream<D::Io>) {
         let mut connection = self.connect(stream);
         let mut asked = Asked::new();
-        let mut pongs = 0;
+        let (mut pongs, mut kept) = (0, self.dialer.kept());
         let end = loop {
             let cue = cue(&mut self.acts, &self.quiet, self.seats[0].who, self.known);
             let (seats, backoff) = (&mut self.seats, &mut self.backoff);
-            let (quiet, known) = (&self.quiet, self.known);
+            let (quiet, known, dialer) = (&self.quiet, self.known, &self.dialer);
             let listen = poll_fn(|cx| {
                 let now = Instant::now().into_std();
                 let polled = connection.poll(cx, now, &mut |event, outgoing| {
                     handle(event, outgoing, seats, backoff, &mut asked);
                 });
+                if dialer.kept() > kept && seats[0].actor.handle_half_open() {
+                    kept = dialer.kept();
+                }
                 let session = connection.session();
                 for (index, seat) in seats.iter_mut().enumerate() {
                     if !seat.is_upgrade_told && session.phases().upgraded_at.is_some() {
@@ -216,7 +223,7 @@ impl<D: Dialer> Player<D> {
     }
 
     /// A connection that begins with the namespaces that are wanted.
-    fn connect(&mut self, stream: D::Io) -> Connection<D::Io> {
+    fn connect(&mut self, stream: HalfOpenStream<D::Io>) -> Link<D> {
         let wanting = self.seats.iter_mut().filter(|seat| seat.actor.wants_connection());
         let joins: Vec<Join> = wanting.map(Seat::join).collect();
         for seat in &mut self.seats {
@@ -234,12 +241,7 @@ impl<D: Dialer> Player<D> {
     }
 
     /// Does what there is to do over a living connection; its end, if that ends it.
-    fn follow(
-        &mut self,
-        mut cue: Cue,
-        connection: &mut Connection<D::Io>,
-        asked: &mut Asked,
-    ) -> Option<End> {
+    fn follow(&mut self, mut cue: Cue, connection: &mut Link<D>, asked: &mut Asked) -> Option<End> {
         let now = Instant::now().into_std();
         if let Cue::Phase(Phase::Parting) = cue {
             self.perform(cue);
@@ -276,7 +278,7 @@ impl<D: Dialer> Player<D> {
         None
     }
 
-    fn end(&mut self, end: End, mut connection: Connection<D::Io>) {
+    fn end(&mut self, end: End, mut connection: Link<D>) {
         self.note_all(|_| false);
         if let End::Broken(reason) = &end
             && self.is_expulsion(reason)

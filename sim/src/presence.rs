@@ -108,6 +108,7 @@ impl<'a> Audience<'a> {
             | Event::Fault { .. }
             | Event::Foreign { .. }
             | Event::GivenUp { .. }
+            | Event::HalfOpened { .. }
             | Event::Heard { .. }
             | Event::JoinAcked { .. }
             | Event::JoinSent { .. }

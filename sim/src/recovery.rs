@@ -121,6 +121,7 @@ impl<'a> Judge<'a> {
             | Event::Fault { .. }
             | Event::Foreign { .. }
             | Event::GivenUp { .. }
+            | Event::HalfOpened { .. }
             | Event::Heard { .. }
             | Event::JoinAcked { .. }
             | Event::JoinSent { .. }

@@ -151,9 +151,8 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         Event::Connected { socket, sid, .. } => format!("{} is connected as {sid}", who(socket)),
         Event::Delivered { socket, room, message, from, seq, intact } => {
             let from = from.map_or("nobody known".to_owned(), |from| cast.socket(from));
-            let seq = seq_of(*seq);
             let damage = if *intact { "" } else { ", DAMAGED" };
-            let (who, what) = (who(socket), cast.message(*message));
+            let (who, what, seq) = (who(socket), cast.message(*message), seq_of(*seq));
             format!("{who} hears {what} in {room:?} from {from}{seq}{damage}")
         }
         Event::Ended { socket, reason } => format!("{} is cut off: {reason}", who(socket)),
@@ -164,6 +163,7 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         Event::Fault { what } => format!("--- {what}"),
         Event::Foreign { socket, what } => format!("{} hears of nobody: {what}", who(socket)),
         Event::GivenUp { sid, reason } => format!("    engine: {}: {reason}", cast.sid(sid)),
+        Event::HalfOpened { socket } => format!("{} can not finish its upgrade", who(socket)),
         Event::Heard { socket, name, args } => heard(&who(socket), name, args),
         Event::JoinAcked { socket, room } => format!("{} knows it is in {room:?}", who(socket)),
         Event::JoinSent { socket, room } => format!("{} joins {room:?}", who(socket)),

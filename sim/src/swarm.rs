@@ -5,6 +5,7 @@
 //! collide often; a small plan finds most ordering faults and runs in
 //! milliseconds. (Groce et al., "Swarm Testing", ISSTA 2012.)
 
+mod half_open;
 mod packets;
 mod script;
 
@@ -29,11 +30,13 @@ pub struct Profile {
     pub faults: bool,
     /// What carries the bytes; each seed draws it if this does not say.
     pub substrate: Option<Substrate>,
+    /// Whether some clients are in another namespace.
+    pub namespaces: bool,
 }
 
 impl Default for Profile {
     fn default() -> Self {
-        Self { clients: 5, operations: 20, faults: true, substrate: None }
+        Self { clients: 5, operations: 20, faults: true, substrate: None, namespaces: true }
     }
 }
 
@@ -89,8 +92,9 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
     if dice.chance(RECOVERY_PERCENT) {
         recovery(&mut dice, &mut plan.server, &mut plan.clients);
     }
+    half_open::some_stay(seed, &mut plan.clients);
     let mut dice = Dice::new(seed ^ NAMESPACES);
-    if dice.chance(NAMESPACES_PERCENT) {
+    if profile.namespaces && dice.chance(NAMESPACES_PERCENT) {
         namespaces(&mut dice, &mut plan);
     }
     // Now and then an idle network is looked at for as long as is promised.
@@ -335,7 +339,7 @@ fn client(
         })
         .collect();
     let transport = Transport::WebSocket;
-    let (rejoins, recovers) = (course.rejoins, false);
+    let (rejoins, recovers, half_open) = (course.rejoins, false, None);
     let (opening, probe) = (Vec::new(), Vec::new());
     let (namespace, over) = (Namespace::Root, None);
     Client {
@@ -346,6 +350,7 @@ fn client(
         rejoins,
         recovers,
         transport,
+        half_open,
         operations,
         opening,
         probe,
@@ -542,7 +547,7 @@ mod tests {
     fn every_plan_of_every_profile_can_be_run() {
         for (clients, operations) in [(1, 1), (2, 0), (5, 20), (12, 100)] {
             for faults in [false, true] {
-                let profile = Profile { clients, operations, faults, substrate: None };
+                let profile = Profile { clients, operations, faults, ..Profile::default() };
                 for seed in 0..100 {
                     let plan = generate(seed, &profile);
                     plan.check().unwrap_or_else(|error| panic!("seed {seed}: {error}"));

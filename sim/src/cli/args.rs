@@ -92,6 +92,7 @@ impl From<&ProfileArgs> for Profile {
             operations: args.ops.into(),
             faults: args.profile == Faults::Swarm,
             substrate: args.substrate.map(Substrate::from),
+            ..Self::default()
         }
     }
 }

@@ -47,6 +47,8 @@ struct Reader<'a> {
     sent: BTreeMap<MessageId, Sent>,
     /// What each socket is going to hear.
     in_flight: BTreeMap<SocketId, BTreeSet<MessageId>>,
+    /// Whose upgrades have come to nothing.
+    half_open: BTreeSet<SocketId>,
     joins: BTreeSet<(SocketId, &'a str)>,
     leaves: BTreeSet<(SocketId, &'a str)>,
     switches: BTreeMap<SocketId, Switch<'a>>,
@@ -68,6 +70,7 @@ impl<'a> Reader<'a> {
             returned: BTreeSet::new(),
             sent: BTreeMap::new(),
             in_flight: BTreeMap::new(),
+            half_open: BTreeSet::new(),
             joins: BTreeSet::new(),
             leaves: BTreeSet::new(),
             switches: BTreeMap::new(),
@@ -92,6 +95,9 @@ impl<'a> Reader<'a> {
             }
             Event::Ended { socket, .. } => self.end(*socket),
             Event::Fault { what } => self.fault(*at_us, what),
+            Event::HalfOpened { socket } => {
+                self.half_open.insert(*socket);
+            }
             Event::JoinAcked { socket, room } => self.join_acked(*socket, room),
             Event::JoinSent { socket, room } => {
                 self.joins.insert((*socket, room));
@@ -170,6 +176,8 @@ impl<'a> Reader<'a> {
         self.count(Situation::BacklogSizedMessage, is_long);
         let is_leaving = self.leaves.contains(&(socket, room));
         self.count(Situation::MessageInFlightDuringLeave, is_leaving);
+        let polls_on = self.half_open.contains(&socket);
+        self.count(Situation::HeardAfterHalfOpenUpgrade, polls_on);
     }
 
     fn end(&mut self, socket: SocketId) {
@@ -306,5 +314,33 @@ impl<'a> Reader<'a> {
             }
         }
         (0..complete).for_each(|_| self.count(Situation::SwitchBetweenSpeakers, true));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm::{Profile, generate};
+
+    fn times(has_answered: bool) -> u64 {
+        let socket = SocketId(0);
+        let message = MessageId { by: SocketId(1), number: 1 };
+        let (room, bytes) = ("a".to_owned(), 0);
+        let sent = Event::Sent { message, room: room.clone(), attachments: 0, bytes };
+        let half = Event::HalfOpened { socket };
+        let from = Some(message.by);
+        let heard = Event::Delivered { socket, room, message, from, seq: Some(1), intact: true };
+        let events = if has_answered { vec![sent, half, heard] } else { vec![sent, heard] };
+        let mut history = History::default();
+        for event in events {
+            history.push(0, event);
+        }
+        let times = of(&generate(0, &Profile::default()), &history);
+        times.get(&Situation::HeardAfterHalfOpenUpgrade).copied().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_heard_counts_once_an_upgrade_has_come_to_nothing() {
+        assert_eq!((times(true), times(false)), (1, 0));
     }
 }

@@ -192,6 +192,9 @@ impl<'a> Reader<'a> {
             Event::Upgraded { socket } => {
                 self.mark(row, *socket, Sign::Upgraded, "upgraded".to_owned());
             }
+            Event::HalfOpened { socket } => {
+                self.mark(row, *socket, Sign::Upgraded, "upgrade stays half open".to_owned());
+            }
             Event::Expelled { client, .. } => {
                 let (client, label) = (*client, "blames the server".to_owned());
                 self.scene.marks.push(Mark { client, row, sign: Sign::Complaint, label });

@@ -28,6 +28,7 @@ pub(crate) fn scripted(of: &impl Application, seed: u64, profile: &Profile) -> P
                 // What is said over a connection follows from the script, not from sessions.
                 recovers: false,
                 transport: Transport::WebSocket,
+                half_open: None,
                 operations: operations.collect(),
                 opening: of.opening(id),
                 probe: of.probe(id),
