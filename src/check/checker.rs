@@ -33,6 +33,8 @@ pub struct Checker {
     pub(super) next_expiry: u64,
     /// Switches of which the engine has made one half.
     pub(super) halves: Vec<(ClientId, RoomId, RoomId)>,
+    /// Violations if it shows that the client's connection has lived.
+    pub(super) suspicions: Vec<(ClientId, Violation)>,
 }
 
 #[derive(Debug, Default)]
@@ -97,6 +99,7 @@ impl Checker {
             now_us: 0,
             next_expiry: 0,
             halves: Vec::new(),
+            suspicions: Vec::new(),
         }
     }
 
@@ -146,6 +149,7 @@ impl Checker {
     /// client's `Disconnected` first: nothing is then called lost that was not.
     pub fn finish(mut self, at_us: u64) -> Verdict {
         self.advance(at_us);
+        self.accuse_of_suspicions();
         for room in 0..self.rooms.len() {
             for serial in std::mem::take(&mut self.rooms[room].open) {
                 if self.log.get(serial).is_some_and(Message::is_open) {

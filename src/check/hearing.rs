@@ -29,7 +29,7 @@ impl Checker {
             });
         }
         let slot = self.slot(id.sender, room);
-        self.note_seq(serial, seq, slot);
+        self.note_seq(serial, seq, slot.map(|slot| (id.sender, slot)));
         self.close_if_complete(serial);
     }
 

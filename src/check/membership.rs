@@ -190,6 +190,7 @@ impl Checker {
     /// The connection is gone: the client is outside of every room, and what
     /// was under way to it is indeterminate.
     pub(super) fn disconnected(&mut self, client: ClientId) {
+        self.drop_suspicions(client);
         let state = self.client(client);
         state.connected = false;
         state.asks.reset();

@@ -7,14 +7,18 @@
 //!   receive in the same order. With sequence numbers: they increase for each
 //!   receiver while it stays a member, and one number means one message, as far as
 //!   somebody who was a member all the time can tell: an empty room and a new
-//!   server count anew.
+//!   server count anew. Who was, shows only later: a client that hears what its stream
+//!   still held may have been given up long ago, and is told next.
 
 use std::ops::RangeInclusive;
 
 use super::checker::Checker;
 use super::delivery::{Delivery, named};
 use super::log::Message;
-use super::{Guarantee, MessageId, OrderBy};
+use super::{ClientId, Guarantee, MessageId, OrderBy, Violation};
+
+/// So many numbers may wait for it to show that they were given twice; more are taken for it.
+const SUSPICIONS_MAX: usize = 1_000;
 
 impl Checker {
     /// A legal first delivery: does it come in order?
@@ -72,7 +76,7 @@ impl Checker {
                 "without its sequence number".into()
             });
         };
-        if self.note_seq(serial, Some(seq), Some(slot)) {
+        if self.note_seq(serial, Some(seq), Some((delivery.client, slot))) {
             return;
         }
         let member = self.member_mut(delivery.room, slot);
@@ -86,8 +90,14 @@ impl Checker {
         }
     }
 
-    /// `slot` learns which place in its room the message has. Says whether that was a lie.
-    pub(super) fn note_seq(&mut self, serial: u64, seq: Option<u64>, slot: Option<u32>) -> bool {
+    /// Who is in a slot learns which place in its room the message has. Says whether that was
+    /// a lie, or looks like one.
+    pub(super) fn note_seq(
+        &mut self,
+        serial: u64,
+        seq: Option<u64>,
+        member: Option<(ClientId, u32)>,
+    ) -> bool {
         let (Some(seq), Some(message)) = (seq, self.log.get(serial)) else { return false };
         let (id, room) = (message.id, message.room);
         let is_judged = self.options.judged.contains(Guarantee::RoomTotalOrder);
@@ -102,21 +112,38 @@ impl Checker {
         }
         self.log.change(serial, |message| message.seq = Some(seq));
         let former = self.rooms[room.0 as usize].seqs.insert(seq, serial);
-        let (Some(former), Some(slot)) = (former, slot) else { return false };
+        let (Some(former), Some((client, slot))) = (former, member) else { return false };
         let Some(other) = self.log.get(former).map(|message| message.id) else { return false };
         if !self.was_member_since(former.min(serial), slot) {
             return false;
         }
-        let clients = [id.sender, other.sender];
-        self.accuse(Guarantee::RoomTotalOrder, &clients, &[other, id], &[room], || {
-            format!(
-                "{} and {} both have the number {seq} in room {}",
-                named(other),
-                named(id),
-                room.0
-            )
-        });
+        let (one, two) = (named(other), named(id));
+        let violation = Violation {
+            guarantee: Guarantee::RoomTotalOrder,
+            at_us: self.now_us,
+            clients: vec![id.sender, other.sender],
+            messages: vec![other, id],
+            rooms: vec![room],
+            story: format!("{one} and {two} both have the number {seq} in room {}", room.0),
+        };
+        if self.suspicions.len() < SUSPICIONS_MAX {
+            self.suspicions.push((client, violation));
+        } else {
+            self.verdict.accuse(&self.options, violation.guarantee, || violation.clone());
+        }
         true
+    }
+
+    /// The connection was dead, nobody knows since when: what it told of numbers tells nothing.
+    pub(super) fn drop_suspicions(&mut self, of: ClientId) {
+        self.suspicions.retain(|(client, _)| *client != of);
+    }
+
+    /// Who is still there was there all the time.
+    pub(super) fn accuse_of_suspicions(&mut self) {
+        for (_, violation) in std::mem::take(&mut self.suspicions) {
+            self.verdict.accuse(&self.options, violation.guarantee, || violation);
+        }
     }
 
     /// Whether `slot` has been a member of the message's room ever since it was

@@ -145,6 +145,15 @@ fn numbers_of_a_room_must_increase_and_name_one_message_each() {
     );
 }
 
+/// The server has given B up and counts anew in the room that all have left; B hears what
+/// its stream still held, then of its end.
+#[test]
+fn what_a_dead_connection_tells_of_numbers_tells_nothing() {
+    let story = "C leave R; C left R; A say 1 R; A leave R; A left R; A join R; A joined R;
+        A say 2 R; A acked 2 #1; B hear A1 R #1; B disconnect";
+    assert_clean(with_seq(), &[story]);
+}
+
 #[test]
 fn a_switch_is_one_step_as_far_as_clients_can_tell() {
     let in_both_rooms = "D join S; D joined S; B join S; B joined S;";
