@@ -59,6 +59,7 @@ pub(crate) async fn run_client<N: SimNet>(
         recovers: member.recovers,
         recovery: None,
         is_upgrade_told: false,
+        is_in_step: true,
     };
     let seats = party.iter().map(seat).collect();
     let seed = plan.network.seed ^ u64::from(client.id) << 32;
@@ -129,6 +130,8 @@ struct Seat {
     /// What it was over its last connection, and how far it had come.
     recovery: Option<Recovery>,
     is_upgrade_told: bool,
+    /// Whether its heartbeat is that of a connection that nothing has disturbed.
+    is_in_step: bool,
 }
 
 /// A connection whose upgrades may stay half open.
@@ -196,6 +199,7 @@ impl<D: Dialer> Player<D> {
                     }
                     for _ in pongs..session.pongs() {
                         seat.actor.handle_ping();
+                        seat.is_in_step = true;
                     }
                     if quiet.phase() == known {
                         quiet.note(seat.who, seat.is_at_rest(index, &asked));
@@ -227,7 +231,7 @@ impl<D: Dialer> Player<D> {
         let wanting = self.seats.iter_mut().filter(|seat| seat.actor.wants_connection());
         let joins: Vec<Join> = wanting.map(Seat::join).collect();
         for seat in &mut self.seats {
-            seat.is_upgrade_told = false;
+            (seat.is_upgrade_told, seat.is_in_step) = (false, true);
         }
         Connection::new(
             stream,
@@ -347,6 +351,9 @@ impl<D: Dialer> Player<D> {
         };
         self.known = phase;
         let is_hurried = self.quiet.is_hurried();
+        if phase == Phase::Healing && self.has_faults {
+            self.seats.iter_mut().for_each(|seat| seat.is_in_step = false);
+        }
         let actors = self.seats.iter_mut().map(|seat| &mut seat.actor);
         actors.map(|actor| begin(actor, phase, is_hurried)).enumerate().collect()
     }
@@ -402,7 +409,8 @@ impl Seat {
     /// Whether it has all that it wants, for now.
     fn is_at_rest(&self, index: usize, asked: &Asked) -> bool {
         let is_answered = || asked.values().all(|(of, _)| *of != index);
-        !self.actor.wants_connection() || self.actor.is_connected() && is_answered()
+        !self.actor.wants_connection()
+            || self.actor.is_connected() && self.is_in_step && is_answered()
     }
 }
 

@@ -12,11 +12,12 @@
 //! phase has come to its end
 //!
 //! * healing, when every client that wants to be connected has had the answer to an echo
-//!   asked since then, over the connection that it has, and to all else that it asked, and
+//!   asked since then, over the connection that it has, and to all else that it asked; has
+//!   been pinged since then, so that neither side's patience has been used up before; and
 //!   would have heard by now if the server had given up on it meanwhile;
 //! * probing, when every probe has been acked and heard by all, and then nothing has
 //!   happened for longer than anything takes that is on its way;
-//! * parting, when the server holds nothing any more.
+//! * parting, when the server has held nothing for as long.
 //!
 //! A goal that is not reached takes as long as was promised, and is then judged.
 
@@ -68,6 +69,7 @@ pub(crate) enum Who {
 pub(crate) struct Quiet {
     phase: Cell<Phase>,
     is_hurried: bool,
+    calm: Duration,
     /// Woken in this order.
     waiting: RefCell<BTreeMap<Who, Waker>>,
     /// Who has not come to the phase's end.
@@ -81,6 +83,7 @@ impl Quiet {
         Rc::new(Self {
             phase: Cell::default(),
             is_hurried: plan.hurried,
+            calm: Duration::from_millis(plan.calm_ms()),
             waiting: RefCell::default(),
             busy: RefCell::default(),
             hosts: clients.chain([Who::Server]).collect(),
@@ -94,6 +97,11 @@ impl Quiet {
     /// Whether a phase ends before its time, if it can.
     pub(crate) fn is_hurried(&self) -> bool {
         self.is_hurried
+    }
+
+    /// For how long nothing has happened when nothing is on its way any more.
+    pub(crate) fn calm(&self) -> Duration {
+        self.calm
     }
 
     /// Waits until it is another phase than `known`; at most one future for each host.
@@ -146,8 +154,6 @@ pub(crate) struct Course {
     parting: Duration,
     /// When the last fault was over.
     healed_at: Duration,
-    /// For how long nothing has happened when nothing is on its way any more.
-    calm: Duration,
     /// Since when all clients have come to the end of the phase.
     done_since: Option<Duration>,
     echoes: Echoes,
@@ -165,7 +171,6 @@ impl Course {
             probing: ms(plan.settle_ms()),
             parting: ms(plan.part_ms()),
             healed_at: Duration::ZERO,
-            calm: ms(plan.calm_ms()),
             done_since: None,
             echoes: Echoes::default(),
         }
@@ -216,7 +221,7 @@ impl Course {
     }
 
     fn has_come_to_its_end(&self, now: Duration) -> bool {
-        let is_over = |since: Duration| now > since.max(self.since) + self.calm;
+        let is_over = |since: Duration| now > since.max(self.since) + self.quiet.calm;
         self.quiet.is_hurried
             && match self.quiet.phase() {
                 Phase::Acting

@@ -104,9 +104,15 @@ fn tell_of_ends(io: &mut Io, namespaces: &[Namespace], stage: &Rc<Stage>) {
 async fn census(observer: Observer, quiet: Rc<Quiet>, stage: Rc<Stage>) {
     const LOOK_EVERY: Duration = Duration::from_millis(20);
     let mut known = Phase::Acting;
+    let mut empty_since = None;
     while known < Phase::Counting {
         if known == Phase::Parting && quiet.is_hurried() {
-            quiet.note(Who::Server, held(&observer).await.is_empty());
+            // What one shard has let go of may be on its way to another, which still holds it.
+            let is_empty = held(&observer).await.is_empty();
+            let now = stage.elapsed();
+            empty_since = is_empty.then(|| empty_since.unwrap_or(now));
+            let is_done = empty_since.is_some_and(|since| now > since + quiet.calm());
+            quiet.note(Who::Server, is_done);
             let changed = timeout(LOOK_EVERY, quiet.change(Who::Server, known)).await;
             if changed.is_err() {
                 continue;
