@@ -92,6 +92,13 @@ struct Claim {
     number: u64,
 }
 
+/// The argument of the chat's `typing`.
+#[derive(Deserialize)]
+struct Typing {
+    room: String,
+    from: String,
+}
+
 /// The argument of the chat's `presence`.
 #[derive(Deserialize)]
 struct Changes {
@@ -258,6 +265,7 @@ impl Actor {
             Act::Message { room, ack, bytes, attachments } => {
                 Some(self.message(socket, room, ack, bytes, attachments))
             }
+            Act::Typing { room } => Some(self.typing(socket, room)),
             // Also a switch that the server will refuse.
             Act::Switch { from, to } => Some(self.switch(socket, from, to)),
             Act::Unwatch { room } => Some(self.unwatch(socket, room)),
@@ -299,6 +307,7 @@ impl Actor {
         let event = match args.event().as_ref() {
             "message" => self.delivery(socket, args),
             "presence" => self.notice(socket, args),
+            "typing" => self.hint(socket, args),
             // A message without an ack was refused; there is nothing to tell which.
             "error_message" => return,
             _ => None,
@@ -374,6 +383,7 @@ impl Actor {
             | Act::Echo
             | Act::Join { .. }
             | Act::Message { .. }
+            | Act::Typing { .. }
             | Act::Unwatch { .. }
             | Act::Vanish
             | Act::Watch { .. } => {}
@@ -417,6 +427,12 @@ impl Actor {
         self.whereabouts.ask(&to);
         self.stage.record(Event::SwitchSent { socket, from: from.clone(), to: to.clone() });
         call(&serde_json::json!(["switch", names[0], names[1]]), Ask::Switch { from, to })
+    }
+
+    fn typing(&self, socket: SocketId, room: usize) -> Emit {
+        let json = serde_json::json!(["typing", &self.plan.rooms[room]]).to_string();
+        self.stage.record(Event::TypingSent { socket, room: self.room(room) });
+        Emit { json, attachments: Vec::new(), asks: None }
     }
 
     fn watch(&mut self, socket: SocketId, room: usize) -> Emit {
@@ -467,6 +483,12 @@ impl Actor {
         let seq = envelope.seq;
         let room = self.namespace.qualified(&envelope.room);
         Some(Event::Delivered { socket, room, message, from, seq, intact })
+    }
+
+    fn hint(&self, socket: SocketId, args: &Args<'_>) -> Option<Event> {
+        let Typing { room, from } = serde_json::from_str(args.elements().nth(1)?).ok()?;
+        let (room, from) = (self.namespace.qualified(&room), self.stage.socket(&from));
+        Some(Event::TypingHeard { socket, room, from })
     }
 
     fn notice(&self, socket: SocketId, args: &Args<'_>) -> Option<Event> {

@@ -60,11 +60,12 @@ pub enum Situation {
     SwitchBetweenSpeakers,
     TwinRoomsSpeak,
     UpgradeUnderTraffic,
+    VolatileHeard,
 }
 
 impl Situation {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::BacklogSizedMessage,
         Self::BinaryDelivered,
         Self::ClientsSwap,
@@ -95,6 +96,7 @@ impl Situation {
         Self::SwitchBetweenSpeakers,
         Self::TwinRoomsSpeak,
         Self::UpgradeUnderTraffic,
+        Self::VolatileHeard,
     ];
 
     /// What happens in it.
@@ -142,6 +144,7 @@ impl Situation {
             Self::SwitchBetweenSpeakers => "a switch, while others speak in both of its rooms",
             Self::TwinRoomsSpeak => "messages to rooms of one name in two namespaces at once",
             Self::UpgradeUnderTraffic => "an upgrade with messages on their way to the client",
+            Self::VolatileHeard => "a volatile event is heard",
         }
     }
 
@@ -177,7 +180,8 @@ impl Situation {
             | Self::SpeakerSwitches
             | Self::SwitchBetweenSpeakers
             | Self::TwinRoomsSpeak
-            | Self::UpgradeUnderTraffic => false,
+            | Self::UpgradeUnderTraffic
+            | Self::VolatileHeard => false,
         }
     }
 }

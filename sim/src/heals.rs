@@ -81,6 +81,8 @@ impl<'a> Recovery<'a> {
             | Event::Said { .. }
             | Event::Sent { .. }
             | Event::SwitchSent { .. }
+            | Event::TypingHeard { .. }
+            | Event::TypingSent { .. }
             | Event::Unwatched { .. }
             | Event::UnwatchSent { .. }
             | Event::Upgraded { .. }

@@ -172,7 +172,16 @@ impl<'a> Watch<'a> {
         let slack_us = 1000 * self.slack_ms();
         let signs = peer.signs_us.get(1..).unwrap_or_default();
         let until_us = at_us.min(peer.ended_us);
-        let arrived = signs.iter().rev().find(|sign_us| *sign_us + slack_us <= until_us);
+        // A process that stands still does not send what it has written, either.
+        let stalls = self.plan.faults.iter().filter(|fault| {
+            matches!(fault.kind, FaultKind::Freeze { .. }) && concerns(fault, peer.client)
+        });
+        let stalls: Vec<u64> = stalls.map(|fault| fault.from_ms * 1000).collect();
+        let has_arrived = |sign_us: &&u64| {
+            let latest_us = **sign_us + slack_us;
+            latest_us <= until_us && !stalls.iter().any(|at| (**sign_us..latest_us).contains(at))
+        };
+        let arrived = signs.iter().rev().find(has_arrived);
         let Some(&sign_us) = arrived else { return };
         // What a cut swallows, packets carry once more; a stream of turmoil stays broken.
         let since_us = match self.plan.network.substrate {

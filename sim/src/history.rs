@@ -122,6 +122,10 @@ pub enum Event {
     SwitchAcked { socket: SocketId, from: String, to: String },
     /// A switch was sent.
     SwitchSent { socket: SocketId, from: String, to: String },
+    /// Somebody is told that a member is typing, as the event says.
+    TypingHeard { socket: SocketId, room: String, from: Option<SocketId> },
+    /// A room is told that its member is typing: a volatile event.
+    TypingSent { socket: SocketId, room: String },
     /// The end of a watch was acknowledged.
     Unwatched { socket: SocketId, room: String },
     /// The end of a watch was asked for.
@@ -158,6 +162,8 @@ impl Event {
                 ..
             }
             | Self::Sent { room, .. }
+            | Self::TypingHeard { room, .. }
+            | Self::TypingSent { room, .. }
             | Self::Unwatched { room, .. }
             | Self::UnwatchSent { room, .. }
             | Self::Watched { room, .. }
@@ -222,6 +228,8 @@ impl Event {
             | Self::Said { socket, .. }
             | Self::SwitchAcked { socket, .. }
             | Self::SwitchSent { socket, .. }
+            | Self::TypingHeard { socket, .. }
+            | Self::TypingSent { socket, .. }
             | Self::Unwatched { socket, .. }
             | Self::UnwatchSent { socket, .. }
             | Self::Upgraded { socket }
@@ -270,6 +278,8 @@ impl Event {
             | Self::Said { .. }
             | Self::SwitchAcked { .. }
             | Self::SwitchSent { .. }
+            | Self::TypingHeard { .. }
+            | Self::TypingSent { .. }
             | Self::Unwatched { .. }
             | Self::UnwatchSent { .. }
             | Self::Upgraded { .. }

@@ -26,6 +26,7 @@ use crate::promise::{JUDGED_IN_FULL, NAMESPACE_ISOLATION, PROTOCOL_LEGAL};
 use crate::recovery::{self, Interruptions};
 use crate::returns::Returns;
 use crate::story::Cast;
+use crate::volatile;
 
 /// A promise that a run broke.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -125,6 +126,7 @@ pub fn judge(plan: &Plan, history: &History) -> Judgement {
     failures.extend(heartbeat::check(plan, history));
     failures.extend(cleanup::check(history));
     failures.extend(namespaces::check(history));
+    failures.extend(volatile::check(history));
     let seen: BTreeSet<String> = failures.iter().map(|failure| failure.guarantee.clone()).collect();
     let (sharper, _) = court.checked(true);
     let sharper = sharper.into_iter().chain(acks::check(history));
@@ -324,16 +326,14 @@ impl<'a> Names<'a> {
             Event::Sent { message, room, .. } => {
                 Record::Sent { message: message_id(*message), room: self.room(message.by, room) }
             }
-            Event::SwitchAcked { socket, from, to } => Record::SwitchAcked {
-                client: client(*socket),
-                from: self.room(*socket, from),
-                to: self.room(*socket, to),
-            },
-            Event::SwitchSent { socket, from, to } => Record::SwitchSent {
-                client: client(*socket),
-                from: self.room(*socket, from),
-                to: self.room(*socket, to),
-            },
+            Event::SwitchAcked { socket, from, to } => {
+                let (from, to) = (self.room(*socket, from), self.room(*socket, to));
+                Record::SwitchAcked { client: client(*socket), from, to }
+            }
+            Event::SwitchSent { socket, from, to } => {
+                let (from, to) = (self.room(*socket, from), self.room(*socket, to));
+                Record::SwitchSent { client: client(*socket), from, to }
+            }
             Event::Census { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
@@ -347,6 +347,8 @@ impl<'a> Names<'a> {
             | Event::Recovered { .. }
             | Event::Replied { .. }
             | Event::Said { .. }
+            | Event::TypingHeard { .. }
+            | Event::TypingSent { .. }
             | Event::Unwatched { .. }
             | Event::UnwatchSent { .. }
             | Event::Upgraded { .. }

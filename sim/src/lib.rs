@@ -165,6 +165,7 @@ pub mod shrink;
 mod stage;
 pub mod story;
 pub mod swarm;
+pub mod volatile;
 pub mod votes;
 mod whereabouts;
 pub mod world;

@@ -204,6 +204,7 @@ fn act(plan: &Plan, client: usize, operation: usize, edits: &mut Vec<Plan>) {
         | Act::Join { .. }
         | Act::Leave { .. }
         | Act::Reconnect
+        | Act::Typing { .. }
         | Act::Unwatch { .. }
         | Act::Watch { .. } => {}
     }

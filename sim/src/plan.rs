@@ -291,6 +291,11 @@ pub enum Act {
         /// The room joined.
         to: usize,
     },
+    /// Tells a room that it is typing: a volatile event.
+    Typing {
+        /// The room.
+        room: usize,
+    },
     /// Watches a room no longer.
     Unwatch {
         /// The room.
@@ -319,6 +324,7 @@ impl Act {
             Self::Join { room }
             | Self::Leave { room }
             | Self::Message { room, .. }
+            | Self::Typing { room }
             | Self::Unwatch { room }
             | Self::Watch { room } => [Some(room), None],
             Self::Switch { from, to } => [Some(from), Some(to)],
@@ -342,6 +348,7 @@ impl Act {
                 Self::Message { room: rename(room), ack, bytes, attachments }
             }
             Self::Switch { from, to } => Self::Switch { from: rename(from), to: rename(to) },
+            Self::Typing { room } => Self::Typing { room: rename(room) },
             Self::Unwatch { room } => Self::Unwatch { room: rename(room) },
             Self::Watch { room } => Self::Watch { room: rename(room) },
         }

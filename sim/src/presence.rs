@@ -124,6 +124,8 @@ impl<'a> Audience<'a> {
             | Event::Sent { .. }
             | Event::SwitchAcked { .. }
             | Event::SwitchSent { .. }
+            | Event::TypingHeard { .. }
+            | Event::TypingSent { .. }
             | Event::UnwatchSent { .. }
             | Event::Upgraded { .. }
             | Event::Wish { .. } => {}

@@ -28,8 +28,11 @@ pub const RECOVERY_EXACT: &str = "recovery_exact";
 /// Who is silent is given up, not too early and not too late.
 pub const SILENT_PEER_CLOSED: &str = "silent_peer_closed";
 
+/// Volatile events are lost, and nothing worse.
+pub const VOLATILE_ONLY_DROPS: &str = "volatile_only_drops";
+
 /// Every guarantee and its promise, by name.
-const PROMISES: [(&str, &str); 21] = [
+const PROMISES: [(&str, &str); 22] = [
     (
         "ack_means_accepted",
         "When a message's ack arrives, the message has its place in the order, and all members \
@@ -94,6 +97,11 @@ const PROMISES: [(&str, &str); 21] = [
     (
         "switch_atomic",
         "A switch is one step: no broadcast finds the socket in both rooms, or in neither.",
+    ),
+    (
+        VOLATILE_ONLY_DROPS,
+        "A volatile event may be lost on its way to a slow member; it is never doubled, out of \
+         order, or heard by others.",
     ),
 ];
 

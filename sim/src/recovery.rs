@@ -137,6 +137,8 @@ impl<'a> Judge<'a> {
             | Event::Sent { .. }
             | Event::SwitchAcked { .. }
             | Event::SwitchSent { .. }
+            | Event::TypingHeard { .. }
+            | Event::TypingSent { .. }
             | Event::Unwatched { .. }
             | Event::UnwatchSent { .. }
             | Event::Upgraded { .. }

@@ -71,6 +71,14 @@ impl<'a> Cast<'a> {
         cast
     }
 
+    /// Who a message is said to come from.
+    fn known(&self, from: Option<SocketId>) -> String {
+        match from {
+            None => "nobody known".to_owned(),
+            Some(from) => self.socket(from),
+        }
+    }
+
     /// The client, and which of its connections if there were others before.
     pub(crate) fn socket(&self, socket: SocketId) -> String {
         match self.sockets.get(&socket) {
@@ -150,9 +158,9 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         Event::Asked { socket, number } => format!("{} asks for echo {number}", who(socket)),
         Event::Connected { socket, sid, .. } => format!("{} is connected as {sid}", who(socket)),
         Event::Delivered { socket, room, message, from, seq, intact } => {
-            let from = from.map_or("nobody known".to_owned(), |from| cast.socket(from));
             let damage = if *intact { "" } else { ", DAMAGED" };
-            let (who, what, seq) = (who(socket), cast.message(*message), seq_of(*seq));
+            let (from, seq) = (cast.known(*from), seq_of(*seq));
+            let (who, what) = (who(socket), cast.message(*message));
             format!("{who} hears {what} in {room:?} from {from}{seq}{damage}")
         }
         Event::Ended { socket, reason } => format!("{} is cut off: {reason}", who(socket)),
@@ -191,9 +199,11 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         Event::SwitchSent { socket, from, to } => {
             format!("{} switches from {from:?} to {to:?}", who(socket))
         }
-        Event::Unwatched { socket, room } => {
-            format!("{} knows that it watches {room:?} no longer", who(socket))
+        Event::TypingHeard { socket, room, from } => {
+            format!("{} hears in {room:?} that {} is typing", who(socket), cast.known(*from))
         }
+        Event::TypingSent { socket, room } => format!("{} is typing in {room:?}", who(socket)),
+        Event::Unwatched { socket, room } => format!("{} watches {room:?} no longer", who(socket)),
         Event::UnwatchSent { socket, room } => {
             format!("{} wants to watch {room:?} no longer", who(socket))
         }

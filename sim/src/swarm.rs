@@ -5,6 +5,7 @@
 //! collide often; a small plan finds most ordering faults and runs in
 //! milliseconds. (Groce et al., "Swarm Testing", ISSTA 2012.)
 
+mod chat;
 mod half_open;
 mod packets;
 mod script;
@@ -30,13 +31,13 @@ pub struct Profile {
     pub faults: bool,
     /// What carries the bytes; each seed draws it if this does not say.
     pub substrate: Option<Substrate>,
-    /// Whether some clients are in another namespace.
-    pub namespaces: bool,
+    /// Whether there is what only parlor's chat has: another namespace, and volatile events.
+    pub all_of_the_chat: bool,
 }
 
 impl Default for Profile {
     fn default() -> Self {
-        Self { clients: 5, operations: 20, faults: true, substrate: None, namespaces: true }
+        Self { clients: 5, operations: 20, faults: true, substrate: None, all_of_the_chat: true }
     }
 }
 
@@ -58,12 +59,6 @@ const SMALL_PLAN: usize = 100;
 
 /// How many seeds of a hundred run on packets, where TCP sends again what was lost.
 const PACKETS_PERCENT: u64 = 40;
-
-/// In how many seeds of a hundred there is more than one namespace.
-const NAMESPACES_PERCENT: u64 = 30;
-
-/// These draws are a stream of their own.
-const NAMESPACES: u64 = 0x6e61_6d65_7370_6163;
 
 /// How many seeds of a hundred end as soon as they can.
 const HURRIED_PERCENT: u64 = 90;
@@ -93,9 +88,8 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
         recovery(&mut dice, &mut plan.server, &mut plan.clients);
     }
     half_open::some_stay(seed, &mut plan.clients);
-    let mut dice = Dice::new(seed ^ NAMESPACES);
-    if profile.namespaces && dice.chance(NAMESPACES_PERCENT) {
-        namespaces(&mut dice, &mut plan);
+    if profile.all_of_the_chat {
+        chat::add(seed, &mut plan);
     }
     // Now and then an idle network is looked at for as long as is promised.
     plan.hurried = Dice::new(!seed).chance(HURRIED_PERCENT);
@@ -242,29 +236,6 @@ fn recovery(dice: &mut Dice, server: &mut Server, clients: &mut [Client]) {
             }
         }
     }
-}
-
-/// Some clients go to another namespace, most of them over the connection of somebody who
-/// is in the root.
-fn namespaces(dice: &mut Dice, plan: &mut Plan) {
-    let mut hosts: Vec<u32> = plan.clients.iter().take(1).map(|client| client.id).collect();
-    for client in plan.clients.iter_mut().skip(1) {
-        if dice.chance(40) {
-            hosts.push(client.id);
-            continue;
-        }
-        client.namespace = Namespace::Side;
-        if !hosts.is_empty() && dice.chance(80) {
-            client.over = Some(hosts.swap_remove(dice.index(hosts.len())));
-        }
-    }
-    let guests = plan.clients.iter().filter(|client| client.over.is_some());
-    let guests: BTreeSet<u32> = guests.map(|client| client.id).collect();
-    plan.faults.retain_mut(|fault| {
-        let Some(concerned) = fault.kind.clients_mut() else { return true };
-        concerned.retain(|id| !guests.contains(id));
-        !concerned.is_empty()
-    });
 }
 
 /// In half of the plans all have a WebSocket, else each client has what it has.
@@ -427,6 +398,7 @@ impl Course {
             Act::Call(_)
             | Act::Echo
             | Act::Message { .. }
+            | Act::Typing { .. }
             | Act::Unwatch { .. }
             | Act::Watch { .. } => {}
         }
@@ -565,7 +537,7 @@ mod tests {
             plans.iter().flat_map(|plan| &plan.clients).flat_map(|client| &client.operations);
         let acts: BTreeSet<String> =
             operations.map(|operation| first_word(&format!("{:?}", operation.act))).collect();
-        assert_eq!(acts.len(), 11, "{acts:?}");
+        assert_eq!(acts.len(), 12, "{acts:?}");
         let faults = plans.iter().flat_map(|plan| &plan.faults);
         let kinds: BTreeSet<String> =
             faults.map(|fault| first_word(&format!("{:?}", fault.kind))).collect();

@@ -139,7 +139,7 @@ impl Subject for Socketioxide {
 
     /// The first plan of the seed's that has faults of the class.
     fn plan(&self, seed: u64, profile: &Profile) -> Plan {
-        let mut profile = Profile { namespaces: false, ..profile.clone() };
+        let mut profile = Profile { all_of_the_chat: false, ..profile.clone() };
         if self.faults == FaultClass::Loss {
             profile.substrate = Some(Substrate::Packets);
         }

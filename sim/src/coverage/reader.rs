@@ -126,6 +126,7 @@ impl<'a> Reader<'a> {
                 let is_busy = self.in_flight.get(socket).is_some_and(|it| !it.is_empty());
                 self.count(Situation::UpgradeUnderTraffic, is_busy);
             }
+            Event::TypingHeard { .. } => self.count(Situation::VolatileHeard, true),
             Event::Witnessed { order } => self.witness(*at_us, order),
             Event::Acked { .. }
             | Event::Answered { .. }
@@ -140,6 +141,7 @@ impl<'a> Reader<'a> {
             | Event::Quiet { .. }
             | Event::Replied { .. }
             | Event::Said { .. }
+            | Event::TypingSent { .. }
             | Event::Unwatched { .. }
             | Event::UnwatchSent { .. }
             | Event::Watched { .. }

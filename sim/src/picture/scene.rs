@@ -178,13 +178,11 @@ impl<'a> Reader<'a> {
     fn read(&mut self, row: usize, event: &'a Event) {
         match event {
             Event::Connected { socket, client, .. } => {
-                let life = Life { client: *client, socket: *socket, from: row, to: None };
-                self.scene.lives.push(life);
+                self.live(row, *socket, *client);
                 self.mark(row, *socket, Sign::Connected, "connected".to_owned());
             }
             Event::Recovered { socket, client } => {
-                let life = Life { client: *client, socket: *socket, from: row, to: None };
-                self.scene.lives.push(life);
+                self.live(row, *socket, *client);
                 self.bands.resume(row, *socket);
                 self.mark(row, *socket, Sign::Recovered, "recovered".to_owned());
             }
@@ -224,6 +222,8 @@ impl<'a> Reader<'a> {
             Event::Census { .. }
             | Event::GivenUp { .. }
             | Event::Packets { .. }
+            | Event::TypingHeard { .. }
+            | Event::TypingSent { .. }
             | Event::Wish { .. } => {}
             Event::Acked { .. }
             | Event::Answered { .. }
@@ -243,6 +243,10 @@ impl<'a> Reader<'a> {
             | Event::Watched { .. }
             | Event::WatchSent { .. } => self.watch(row, event),
         }
+    }
+
+    fn live(&mut self, row: usize, socket: SocketId, client: u32) {
+        self.scene.lives.push(Life { client, socket, from: row, to: None });
     }
 
     fn mark(&mut self, row: usize, socket: SocketId, sign: Sign, label: String) {

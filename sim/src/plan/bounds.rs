@@ -135,6 +135,7 @@ impl Plan {
                 | Act::Echo
                 | Act::Join { .. }
                 | Act::Leave { .. }
+                | Act::Typing { .. }
                 | Act::Unwatch { .. }
                 | Act::Vanish
                 | Act::Watch { .. }
