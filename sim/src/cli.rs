@@ -13,6 +13,7 @@ mod plans;
 mod worker;
 
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,12 +37,19 @@ pub fn main(subject: &dyn Subject) -> ExitCode {
     let command = command.mut_subcommand("mutants", |it| it.hide(subject.application().is_some()));
     let args = Args::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     panics::watch();
-    match run(subject, &args.command, &mut io::stdout()) {
-        Ok(outcome) => outcome.into(),
-        Err(error) => {
-            // If even stderr is gone there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "{name}: {error}");
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(subject, &args.command, &mut io::stdout())));
+    // If even stderr is gone there is nobody left to tell.
+    let complain = |what: &str| drop(writeln!(io::stderr(), "{name}: {what}"));
+    match outcome {
+        Ok(Ok(outcome)) => outcome.into(),
+        Ok(Err(error)) => {
+            complain(&error.to_string());
             Outcome::Usage.into()
+        }
+        // Worlds keep theirs to themselves: this one is of the program around them.
+        Err(_) => {
+            complain(&panics::take().unwrap_or_default());
+            ExitCode::from(101)
         }
     }
 }
