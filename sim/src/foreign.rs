@@ -96,18 +96,15 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use parlor::net::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot::{self, error::TryRecvError};
-use tokio::time::timeout;
 
 use crate::application::Server;
-use crate::history::Event;
 use crate::net::{HostResult, SimNet};
 use crate::plan::{Act, FaultKind, Plan};
-use crate::quiet::{Phase, Quiet, Who};
+use crate::quiet::{Quiet, census};
 use crate::server::run_server;
 use crate::stage::Stage;
 
@@ -303,7 +300,13 @@ async fn run_foreign<N: SimNet>(
     let lives = Lives::default();
     let incoming = Incoming { listener, lives: Rc::clone(&lives) };
     let Running { serve, held } = foreign(Start { number, plan, incoming });
-    let mut census = pin!(census(held, quiet, stage));
+    let census = async {
+        match held {
+            Some(held) => census(async || left(&held), quiet, stage).await,
+            None => pending().await,
+        }
+    };
+    let mut census = pin!(census);
     let mut serve = serve;
     poll_fn(|cx| {
         if serve.as_mut().poll(cx).is_ready() {
@@ -315,27 +318,9 @@ async fn run_foreign<N: SimNet>(
     Err("the server has ended by itself".into())
 }
 
-/// Writes down what the server holds when everybody has gone, and looks out for that, if it
-/// can tell.
-async fn census(held: Option<Held>, quiet: Rc<Quiet>, stage: Rc<Stage>) {
-    const LOOK_EVERY: Duration = Duration::from_millis(20);
-    let Some(held) = held else { return pending().await };
-    let held = || -> Vec<_> { held().into_iter().filter(|(_, count)| *count > 0).collect() };
-    let mut known = Phase::Acting;
-    while known < Phase::Counting {
-        if known == Phase::Parting && quiet.is_hurried() {
-            quiet.note(Who::Server, held().is_empty());
-            let changed = timeout(LOOK_EVERY, quiet.change(Who::Server, known)).await;
-            if changed.is_err() {
-                continue;
-            }
-        } else {
-            quiet.change(Who::Server, known).await;
-        }
-        known = quiet.phase();
-    }
-    stage.record(Event::Census { held: held() });
-    pending().await
+/// What the server holds.
+fn left(held: &Held) -> Vec<(String, u64)> {
+    held().into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
 #[cfg(test)]

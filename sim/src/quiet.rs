@@ -24,10 +24,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::history::{Event, History, Mark, MessageId};
 use crate::plan::Plan;
@@ -69,6 +71,7 @@ pub(crate) enum Who {
 pub(crate) struct Quiet {
     phase: Cell<Phase>,
     is_hurried: bool,
+    /// For how long nothing has happened when nothing is on its way any more.
     calm: Duration,
     /// Woken in this order.
     waiting: RefCell<BTreeMap<Who, Waker>>,
@@ -97,11 +100,6 @@ impl Quiet {
     /// Whether a phase ends before its time, if it can.
     pub(crate) fn is_hurried(&self) -> bool {
         self.is_hurried
-    }
-
-    /// For how long nothing has happened when nothing is on its way any more.
-    pub(crate) fn calm(&self) -> Duration {
-        self.calm
     }
 
     /// Waits until it is another phase than `known`; at most one future for each host.
@@ -139,6 +137,36 @@ impl Quiet {
             waker.wake();
         }
     }
+}
+
+/// Writes down what the server holds when everybody has gone, by what `held` finds; and says
+/// so as soon as that has been nothing for a while: what one part of a server has let go of may
+/// be on its way to another, which still holds it.
+pub(crate) async fn census(
+    held: impl AsyncFn() -> Vec<(String, u64)>,
+    quiet: Rc<Quiet>,
+    stage: Rc<Stage>,
+) {
+    const LOOK_EVERY: Duration = Duration::from_millis(20);
+    let mut known = Phase::Acting;
+    let mut empty_since = None;
+    while known < Phase::Counting {
+        if known == Phase::Parting && quiet.is_hurried {
+            let is_empty = held().await.is_empty();
+            let now = stage.elapsed();
+            empty_since = is_empty.then(|| empty_since.unwrap_or(now));
+            let is_done = empty_since.is_some_and(|since| now > since + quiet.calm);
+            quiet.note(Who::Server, is_done);
+            if timeout(LOOK_EVERY, quiet.change(Who::Server, known)).await.is_err() {
+                continue;
+            }
+        } else {
+            quiet.change(Who::Server, known).await;
+        }
+        known = quiet.phase();
+    }
+    stage.record(Event::Census { held: held().await });
+    pending().await
 }
 
 /// Leads a world through its phases.

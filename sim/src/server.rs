@@ -24,14 +24,13 @@ use serde::Deserialize;
 use tokio::runtime::UnhandledPanic;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::LocalSet;
-use tokio::time::timeout;
 
 use crate::application::Handlers;
 use crate::dice::Dice;
 use crate::history::{Event, MessageId, Order, SocketId};
 use crate::net::{HostResult, SimNet};
 use crate::plan::{CLOSE_MS, Namespace, Plan, Server};
-use crate::quiet::{Phase, Quiet, Who};
+use crate::quiet::{Quiet, census};
 use crate::stage::Stage;
 
 /// Runs the server for the `start`-th time, until its host is killed.
@@ -58,7 +57,7 @@ pub(crate) async fn run_server<N: SimNet>(
             io.observe(&observer);
         }
     };
-    let census = census(observer, quiet, Rc::clone(&stage));
+    let census = census(async || held(&observer).await, quiet, Rc::clone(&stage));
     let witness: Witness = Rc::new(move |accepted| witness(accepted, &stage));
     let mut parts: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
     let mut hands = Vec::new();
@@ -98,32 +97,6 @@ fn tell_of_ends(io: &mut Io, namespaces: &[Namespace], stage: &Rc<Stage>) {
             std::future::ready(())
         });
     }
-}
-
-/// Writes down what the server holds when everybody has gone, and looks out for that.
-async fn census(observer: Observer, quiet: Rc<Quiet>, stage: Rc<Stage>) {
-    const LOOK_EVERY: Duration = Duration::from_millis(20);
-    let mut known = Phase::Acting;
-    let mut empty_since = None;
-    while known < Phase::Counting {
-        if known == Phase::Parting && quiet.is_hurried() {
-            // What one shard has let go of may be on its way to another, which still holds it.
-            let is_empty = held(&observer).await.is_empty();
-            let now = stage.elapsed();
-            empty_since = is_empty.then(|| empty_since.unwrap_or(now));
-            let is_done = empty_since.is_some_and(|since| now > since + quiet.calm());
-            quiet.note(Who::Server, is_done);
-            let changed = timeout(LOOK_EVERY, quiet.change(Who::Server, known)).await;
-            if changed.is_err() {
-                continue;
-            }
-        } else {
-            quiet.change(Who::Server, known).await;
-        }
-        known = quiet.phase();
-    }
-    stage.record(Event::Census { held: held(&observer).await });
-    pending().await
 }
 
 /// What the server holds, by what it is called.
