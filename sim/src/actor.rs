@@ -191,9 +191,7 @@ impl Actor {
             self.wanted.clear();
         }
         self.stage.record(Event::Connected { socket, client: self.id, sid: id, server });
-        let rooms: Vec<usize> = self.wanted.iter().copied().collect();
-        let joins: Vec<Emit> = rooms.into_iter().map(|room| self.join(socket, room)).collect();
-        joins.into_iter().chain(self.reassurance()).collect()
+        self.begin(socket, self.wanted.iter().copied().collect())
     }
 
     /// The server takes it for who it was: it is where it was, and joins only the rooms of
@@ -207,6 +205,11 @@ impl Actor {
         self.stage.record(Event::Recovered { socket, client: self.id });
         let mut rooms: Vec<usize> = self.wanted.iter().copied().collect();
         rooms.retain(|&room| !self.whereabouts.are_in(&self.room(room)));
+        self.begin(socket, rooms)
+    }
+
+    /// What it says first over a connection.
+    fn begin(&mut self, socket: SocketId, rooms: Vec<usize>) -> Vec<Emit> {
         let joins: Vec<Emit> = rooms.into_iter().map(|room| self.join(socket, room)).collect();
         joins.into_iter().chain(self.reassurance()).collect()
     }

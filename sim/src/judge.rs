@@ -126,7 +126,6 @@ pub fn judge(plan: &Plan, history: &History) -> Judgement {
     failures.extend(heartbeat::check(plan, history));
     failures.extend(cleanup::check(history));
     failures.extend(namespaces::check(history));
-    failures.extend(volatile::check(history));
     let seen: BTreeSet<String> = failures.iter().map(|failure| failure.guarantee.clone()).collect();
     let (sharper, _) = court.checked(true);
     let sharper = sharper.into_iter().chain(acks::check(history));
@@ -170,6 +169,7 @@ impl<'a> Court<'a> {
         failures.extend(self.history.entries().iter().filter_map(illegal));
         failures.extend(heals::check(self.history));
         failures.extend(recovery::check(self.history));
+        failures.extend(volatile::check(self.history));
         let counts = Counts {
             expected: verdict.expected,
             delivered: verdict.delivered,

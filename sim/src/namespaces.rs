@@ -4,12 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use parlor::Reason;
+
 use crate::history::{Event, History, SocketId};
 use crate::judge::Failure;
 use crate::promise::NAMESPACE_ISOLATION;
-
-/// Why a client that has said so is no longer there.
-const LEFT: &str = "client_namespace_disconnect";
 
 /// Judges whose leaving the server says it was.
 pub fn check(history: &History) -> Vec<Failure> {
@@ -23,7 +22,7 @@ pub fn check(history: &History) -> Vec<Failure> {
         } else if let Event::Ended { socket, .. } = &entry.event {
             living.remove(socket);
         } else if let Event::GivenUp { sid, reason } = &entry.event
-            && reason == LEFT
+            && *reason == Reason::ClientNamespaceDisconnect.name()
             && let Some(&(socket, client)) = sockets.get(sid.as_str())
             && living.contains(&socket)
         {
@@ -39,6 +38,7 @@ pub fn check(history: &History) -> Vec<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::LEFT_NAMESPACE;
 
     fn history(has_left: bool) -> History {
         let (socket, sid) = (SocketId(0), "sid".to_owned());
@@ -46,9 +46,12 @@ mod tests {
         let server = "start-1".to_owned();
         history.push(0, Event::Connected { socket, client: 3, sid: sid.clone(), server });
         if has_left {
-            history.push(1, Event::Ended { socket, reason: "it left the namespace".to_owned() });
+            history.push(1, Event::Ended { socket, reason: LEFT_NAMESPACE.to_owned() });
         }
-        history.push(2, Event::GivenUp { sid, reason: LEFT.to_owned() });
+        history.push(
+            2,
+            Event::GivenUp { sid, reason: Reason::ClientNamespaceDisconnect.name().to_owned() },
+        );
         history
     }
 

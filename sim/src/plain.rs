@@ -42,11 +42,7 @@ pub fn without_absent_clients(plan: &Plan) -> Plan {
         client.over = client.over.filter(|host| hosts.contains(host));
     }
     let present: BTreeSet<u32> = plan.clients.iter().map(|client| client.id).collect();
-    plan.faults.retain_mut(|fault| {
-        let Some(clients) = fault.kind.clients_mut() else { return true };
-        clients.retain(|id| present.contains(id));
-        !clients.is_empty()
-    });
+    plan.retain_concerned(|id| present.contains(&id));
     plan
 }
 

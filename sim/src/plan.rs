@@ -14,6 +14,7 @@ mod fault;
 mod half_open;
 mod json;
 mod namespace;
+mod party;
 mod say;
 
 pub(crate) use bounds::{CLOSE_MS, LATE_MS_MAX, PROBE_MS, QUEUE_MS_MAX, RESEND_MS};
@@ -455,20 +456,8 @@ impl Plan {
         for client in &self.clients {
             let refuse =
                 |what: &str| Err(PlanError::Contradiction(format!("client {}: {what}", client.id)));
-            if let Some(over) = client.over {
-                let host = self.clients.iter().find(|other| other.id == over);
-                let shares = |other: &&Client| other.id == over || other.over == Some(over);
-                let mut party = self.clients.iter().filter(shares);
-                if host.is_none_or(|host| host.over.is_some()) {
-                    return refuse("it shares the connection of nobody who has one");
-                }
-                if party.any(|other| other.id != client.id && other.namespace == client.namespace) {
-                    return refuse("it shares a connection in a namespace that is taken");
-                }
-                let mut concerned = self.faults.iter().flat_map(|fault| fault.kind.clients());
-                if concerned.any(|&id| id == client.id) {
-                    return refuse("a fault of a link that it does not have");
-                }
+            if let Some(wrong) = self.wrong_sharing(client) {
+                return refuse(wrong);
             }
             if !client.operations.is_sorted_by_key(|operation| operation.at_ms) {
                 return refuse("operations are not in the order of time");
@@ -482,17 +471,6 @@ impl Plan {
             }
         }
         Ok(())
-    }
-
-    /// Who has a connection.
-    pub fn hosts(&self) -> impl Iterator<Item = &Client> {
-        self.clients.iter().filter(|client| client.over.is_none())
-    }
-
-    /// Whose connection a client's is.
-    pub fn host_of(&self, client: u32) -> u32 {
-        let found = self.clients.iter().find(|other| other.id == client);
-        found.and_then(|found| found.over).unwrap_or(client)
     }
 
     /// How many operations all clients have.

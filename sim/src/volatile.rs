@@ -158,8 +158,9 @@ mod tests {
 
     const ROOM: &str = "a";
 
-    /// J, L, j: 1 asks to be in the room; asks to leave; has left it. T: 0 types. M, m: 0 sends its next
-    /// message; 1 hears the next. t: 1 hears that 0 types. x: 1 hears that 2 does.
+    /// J, L, j: 1 asks to be in the room; asks to leave; has left it. T: 0 types. M, m: 0 sends
+    /// its next message; 1 hears the next. t: 1 hears that 0 types; x: that 2 does. o: 0 hears
+    /// that itself types.
     fn failures(story: &str) -> usize {
         let mut history = History::default();
         let (mut sent, mut heard) = (0, 0);

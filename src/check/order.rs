@@ -129,7 +129,7 @@ impl Checker {
         if self.suspicions.len() < SUSPICIONS_MAX {
             self.suspicions.push((client, violation));
         } else {
-            self.verdict.accuse(&self.options, violation.guarantee, || violation.clone());
+            self.verdict.accuse(&self.options, violation.guarantee, || violation);
         }
         true
     }

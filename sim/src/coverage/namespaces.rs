@@ -1,6 +1,6 @@
 //! Situations in which clients share connections, in namespaces of their own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::history::{Event, History, LEFT_NAMESPACE, MessageId, Order};
 use crate::plan::{Namespace, Plan};
@@ -25,8 +25,8 @@ pub(super) fn count(plan: &Plan, history: &History, times: &mut Times) {
             clients.insert(*socket, *client);
             begun.insert(*client, entry.at_us);
             let has_come_back = |id: &u32| ended.contains_key(id) && ended.get(id) < begun.get(id);
-            let party = party(plan, *client);
-            let is_whole = party.len() > 1 && party.iter().all(has_come_back);
+            let party = || plan.party(plan.host_of(*client)).map(|it| it.id);
+            let is_whole = party().count() > 1 && party().all(|id| has_come_back(&id));
             count(Situation::NamespacesComeBack, is_whole);
         } else if let Event::Ended { socket, reason } = &entry.event {
             if let Some(&client) = clients.get(socket) {
@@ -43,13 +43,6 @@ pub(super) fn count(plan: &Plan, history: &History, times: &mut Times) {
             under_way.remove(message);
         }
     }
-}
-
-/// Who shares a client's connection, itself included.
-fn party(plan: &Plan, client: u32) -> BTreeSet<u32> {
-    let host = plan.host_of(client);
-    let ids = plan.clients.iter().map(|it| it.id);
-    ids.filter(|&id| plan.host_of(id) == host).collect()
 }
 
 /// Whether two rooms have one name, in two namespaces.

@@ -49,9 +49,5 @@ fn namespaces(dice: &mut Dice, plan: &mut Plan) {
     }
     let guests = plan.clients.iter().filter(|client| client.over.is_some());
     let guests: BTreeSet<u32> = guests.map(|client| client.id).collect();
-    plan.faults.retain_mut(|fault| {
-        let Some(concerned) = fault.kind.clients_mut() else { return true };
-        concerned.retain(|id| !guests.contains(id));
-        !concerned.is_empty()
-    });
+    plan.retain_concerned(|id| !guests.contains(&id));
 }
