@@ -27,7 +27,7 @@ use crate::net::{Dialer, Stream};
 
 use super::polling::Port;
 use super::ports::Ports;
-use super::{CloseReason, Handler, Join, Options, Outgoing, Scratch, Session};
+use super::{CloseReason, Handler, Join, Options, Outgoing, Scratch, Session, Tap};
 
 /// How many reads one poll may do, so that a server that never stops cannot keep the
 /// thread to itself.
@@ -87,6 +87,12 @@ impl<S: Stream> Connection<S> {
         };
         let backlog = Backlog::of(bytes);
         Self { link, session, scratch, backlog, is_flushed: true, sleep: None, parked: None }
+    }
+
+    /// Shows all that passes from now on to `tap`.
+    #[must_use]
+    pub fn with_tap(self, tap: Box<dyn Tap>) -> Self {
+        Self { session: self.session.with_tap(tap), ..self }
     }
 
     /// Handles what has arrived and what is due, and writes what waits. Ready once the

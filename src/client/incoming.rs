@@ -57,7 +57,7 @@ impl Core {
             }
             (Packet::Ping(data), State::Open { silence_max, dead_at }) => {
                 *dead_at = turn.now + *silence_max;
-                self.pongs += 1;
+                self.pongs = self.pongs.saturating_add(1);
                 self.frame(Opcode::Text, &[b"3", data.as_bytes()], turn.out);
             }
             (Packet::Message(_) | Packet::Ping(_), _) => return Err(ProtocolError::NotOpen),

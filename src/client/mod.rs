@@ -45,6 +45,7 @@ mod reason;
 mod recovery;
 mod scratch;
 mod session;
+mod tap;
 mod transports;
 
 pub use backoff::{Backoff, BackoffOptions};
@@ -59,6 +60,7 @@ pub use reason::{CloseReason, ProtocolError};
 pub use recovery::Recovery;
 pub use scratch::Scratch;
 pub use session::{Event, Handler, Phases, Session};
+pub use tap::{Passing, Tap, Way};
 
 #[cfg(test)]
 mod testing;

@@ -11,6 +11,7 @@ use crate::websocket::{Opcode, encode};
 
 use super::namespace::{Connecting, Membership, Namespace};
 use super::session::{Core, State};
+use super::tap::Way;
 use super::{CloseReason, Join};
 
 /// Nothing was sent: the namespace is not, or no longer, connected.
@@ -196,6 +197,10 @@ impl Core {
     }
 
     pub(super) fn frame(&mut self, opcode: Opcode, parts: &[&[u8]], out: &mut Vec<u8>) {
+        // What is queued is told when it leaves.
+        if !self.is_polling {
+            self.tap.tell_said(Way::WebSocket, opcode, parts);
+        }
         let mask = (!self.is_polling).then(|| self.random.next_mask());
         encode(opcode, parts, mask, out);
     }

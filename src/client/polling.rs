@@ -27,8 +27,9 @@ use crate::websocket::{
 
 use super::http::{self, Answer, HttpError, Reply, encode_component};
 use super::session::{Core, State, Turn};
+use super::tap::{Passing, Way};
 use super::transports::{Action, Event, Transports};
-use super::{CloseReason, ProtocolError, Random, Transport};
+use super::{CloseReason, ProtocolError, Transport};
 
 /// A stream that was idle for so long is not used again: servers close such streams
 /// (Node's after five seconds), and a POST on one that is being closed may be lost.
@@ -215,6 +216,7 @@ impl Polling {
             status => return Err(HttpError::Status(status).into()),
         }
         self.take_payload(reply.body, core, turn)?;
+        core.tap.tell(Passing::Answered);
         // What was said in answer has no mask, so it goes before what may follow now.
         self.push(&std::mem::take(turn.out), core, turn.now);
         let opened = Event::Opened { upgrades: self.upgrades };
@@ -229,14 +231,15 @@ impl Polling {
         turn: &mut Turn<'_>,
     ) -> Result<(), ProtocolError> {
         let mut payload = Payload::new(Format::V4, body);
-        while let Some(message) = payload.decode()? {
-            if self.sid.is_empty() {
-                self.take_open(&message)?;
-            }
-            let message = match &message {
+        while let Some(decoded) = payload.decode()? {
+            let message = match &decoded {
                 payload::Message::Binary(bytes) => Message::Binary(bytes),
                 payload::Message::Text(text) => Message::Text(text),
             };
+            core.tap.tell(Passing::Heard { way: Way::Polling, message });
+            if self.sid.is_empty() {
+                self.take_open(&decoded)?;
+            }
             core.handle_message(message, turn)?;
             if matches!(core.state, State::Closed(_)) {
                 break;
@@ -287,7 +290,10 @@ impl Polling {
         while let Some(probe) = &mut self.probe {
             let (taken, said) = match probe.decoder.decode(&mut input[at..], PROBE_BYTES_MAX) {
                 Ok((_, None)) => return,
-                Ok((taken, Some(message))) => (taken, said(&message)),
+                Ok((taken, Some(message))) => {
+                    core.tap.tell(Passing::Heard { way: Way::Probe, message });
+                    (taken, said(&message))
+                }
                 Err(_) => (0, Said::Wrong),
             };
             at += taken;
@@ -298,7 +304,7 @@ impl Polling {
                 }
                 Said::Answer | Said::Wrong => self.handle(Event::ProbeFailed, core, now),
                 Said::Nothing => {}
-                Said::Ping(payload) => self.say_to_probe(Opcode::Pong, &payload, &mut core.random),
+                Said::Ping(payload) => self.say_to_probe(Opcode::Pong, &payload, core),
             }
         }
     }
@@ -311,7 +317,7 @@ impl Polling {
         head.extend_from_slice(input);
         match decode_accept(&head, probe.key) {
             Ok(Some(len)) => {
-                self.say_to_probe(Opcode::Text, b"2probe", &mut core.random);
+                self.say_to_probe(Opcode::Text, b"2probe", core);
                 Some(head.split_off(len))
             }
             Ok(None) => {
@@ -356,10 +362,14 @@ impl Polling {
                 Action::DropProbe => {
                     self.probe = None;
                     *self.end(Port::Probe) = End { is_worn: true, ..End::default() };
+                    core.tap.tell(Passing::ProbeGone);
                 }
-                Action::Get => self.ask(Port::Get, None, core, now),
+                Action::Get => {
+                    self.ask(Port::Get, None, core, now);
+                    core.tap.tell(Passing::Asked);
+                }
                 Action::Post => {
-                    let body = self.next_payload();
+                    let body = self.next_payload(core);
                     self.ask(Port::Post, Some(&body), core, now);
                     if !self.queue.is_empty() {
                         self.handle(Event::Queued, core, now);
@@ -393,7 +403,7 @@ impl Polling {
     }
 
     /// Takes off the queue what fits into one POST, and at least one packet.
-    fn next_payload(&mut self) -> Vec<u8> {
+    fn next_payload(&mut self, core: &mut Core) -> Vec<u8> {
         let (mut count, mut bytes) = (0, 0);
         for (opcode, payload) in &self.queue {
             let spelled = match opcode {
@@ -413,6 +423,9 @@ impl Polling {
         }
         let taken: Vec<_> = self.queue.drain(..count).collect();
         self.queue_bytes -= taken.iter().map(|(_, payload)| payload.len()).sum::<usize>();
+        for (opcode, payload) in &taken {
+            core.tap.tell_said(Way::Polling, *opcode, &[payload]);
+        }
         let messages = taken.iter().map(|(opcode, payload)| match opcode {
             Opcode::Binary => payload::Message::Binary(Cow::Borrowed(payload)),
             Opcode::Close | Opcode::Continuation | Opcode::Ping | Opcode::Pong | Opcode::Text => {
@@ -435,16 +448,22 @@ impl Polling {
         self.probe = Some(Probe { key, head: Some(Vec::new()), decoder, until });
     }
 
-    fn say_to_probe(&mut self, opcode: Opcode, payload: &[u8], random: &mut Random) {
-        let mask = Some(random.next_mask());
+    fn say_to_probe(&mut self, opcode: Opcode, payload: &[u8], core: &mut Core) {
+        core.tap.tell_said(Way::Probe, opcode, &[payload]);
+        self.write_to_probe(opcode, payload, core);
+    }
+
+    fn write_to_probe(&mut self, opcode: Opcode, payload: &[u8], core: &mut Core) {
+        let mask = Some(core.random.next_mask());
         encode(opcode, &[payload], mask, &mut self.end(Port::Probe).out);
     }
 
     /// From here on the WebSocket is the transport; what is queued goes there first.
     fn upgrade(&mut self, core: &mut Core, now: Instant) {
-        self.say_to_probe(Opcode::Text, b"5", &mut core.random);
+        self.say_to_probe(Opcode::Text, b"5", core);
         for (opcode, payload) in std::mem::take(&mut self.queue) {
-            self.say_to_probe(opcode, &payload, &mut core.random);
+            core.tap.tell_said(Way::WebSocket, opcode, &[&payload]);
+            self.write_to_probe(opcode, &payload, core);
         }
         self.queue_bytes = 0;
         core.is_polling = false;

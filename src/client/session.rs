@@ -29,6 +29,7 @@ use crate::websocket::{self, Role, decode_accept, encode_request};
 
 use super::namespace::{Connecting, Membership, Namespace};
 use super::polling::{Polling, Port};
+use super::tap::{Outlet, Passing, Tap, Way};
 use super::{CloseReason, Join, Options, Outgoing, ProtocolError, Random, Recovery, Transport};
 
 /// Something that a server said, or what it means.
@@ -121,7 +122,8 @@ pub(super) struct Core {
     pub(super) ack_next: u64,
     pub(super) packets: socketio::Decoder,
     pub(super) phases: Phases,
-    pub(super) pongs: u64,
+    pub(super) pongs: u32,
+    pub(super) tap: Outlet,
 }
 
 #[derive(Debug)]
@@ -186,6 +188,7 @@ impl Session {
                 upgraded_at: None,
             },
             pongs: 0,
+            tap: Outlet::default(),
         };
         let polling = match core.options.transport {
             Transport::Polling | Transport::PollingThenUpgrade => {
@@ -197,6 +200,13 @@ impl Session {
             }
         };
         Self { frames: websocket::Decoder::new(Role::Client), polling, core }
+    }
+
+    /// Shows all that passes from now on to `tap`.
+    #[must_use]
+    pub fn with_tap(mut self, tap: Box<dyn Tap>) -> Self {
+        self.core.tap = Outlet::new(tap);
+        self
     }
 
     /// Takes bytes of the server's WebSocket, which may be changed in place, and appends
@@ -340,7 +350,7 @@ impl Session {
 
     /// How often the server has pinged, and was answered.
     pub fn pongs(&self) -> u64 {
-        self.core.pongs
+        self.core.pongs.into()
     }
 
     /// When the phases of connecting were over.
@@ -381,6 +391,7 @@ impl Session {
             let (taken, message) = self.frames.decode(&mut input[at..], message_bytes_max)?;
             at += taken;
             let Some(message) = message else { return Ok(()) };
+            self.core.tap.tell(Passing::Heard { way: Way::WebSocket, message });
             self.core.handle_message(message, turn)?;
             if matches!(self.core.state, State::Closed(_)) {
                 return Ok(());

@@ -1,7 +1,9 @@
 //! Both ends of a session for tests: a client that notes what it hears, and a server
 //! that says what it is told to.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -9,7 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use crate::websocket::{self, Message, Opcode, Role, decode_request, encode, encode_accept};
 
-use super::{Event, Handler, Join, Options, Outgoing, Session};
+use super::tap::Outlet;
+use super::{Event, Handler, Join, Options, Outgoing, Passing, Session, Tap};
 
 pub(super) const OPENED: &str = r#"0{"sid":"engine","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
 pub(super) const CONNECTED: &str = r#"40{"sid":"A"}"#;
@@ -114,6 +117,13 @@ impl Client {
         say(&mut self.session.outgoing(at(0), &mut self.out))
     }
 
+    /// Puts a tap on; returns what it sees, from now on.
+    pub(super) fn tap(&mut self) -> Tapped {
+        let tapped = Tapped::default();
+        self.session.core.tap = Outlet::new(Box::new(Notes(Rc::clone(&tapped))));
+        tapped
+    }
+
     /// What was heard since the last call.
     pub(super) fn heard(&mut self) -> Vec<String> {
         std::mem::take(&mut self.heard)
@@ -137,14 +147,38 @@ pub(super) fn messages(decoder: &mut websocket::Decoder, bytes: &mut [u8]) -> Ve
     loop {
         let (taken, message) = decoder.decode(&mut bytes[at..], usize::MAX).unwrap();
         at += taken;
-        messages.push(match message {
-            None => return messages,
-            Some(Message::Binary(bytes)) => format!("binary {bytes:?}"),
-            Some(Message::Close(code)) => format!("close {code:?}"),
-            Some(Message::Ping(payload)) => format!("ping {payload:?}"),
-            Some(Message::Pong(payload)) => format!("pong {payload:?}"),
-            Some(Message::Text(text)) => text.to_owned(),
-        });
+        let Some(message) = message else { return messages };
+        messages.push(show(message));
+    }
+}
+
+fn show(message: Message<'_>) -> String {
+    match message {
+        Message::Binary(bytes) => format!("binary {bytes:?}"),
+        Message::Close(code) => format!("close {code:?}"),
+        Message::Ping(payload) => format!("ping {payload:?}"),
+        Message::Pong(payload) => format!("pong {payload:?}"),
+        Message::Text(text) => text.to_owned(),
+    }
+}
+
+/// What a tap has seen, one line for each.
+pub(super) type Tapped = Rc<RefCell<Vec<String>>>;
+
+/// A tap that takes notes.
+#[derive(Debug)]
+pub(super) struct Notes(pub(super) Tapped);
+
+impl Tap for Notes {
+    fn handle(&mut self, passing: Passing<'_>) {
+        let note = match passing {
+            Passing::Answered => "answered".to_owned(),
+            Passing::Asked => "asked".to_owned(),
+            Passing::Heard { way, message } => format!("heard {way:?} {}", show(message)),
+            Passing::ProbeGone => "probe gone".to_owned(),
+            Passing::Said { way, message } => format!("said {way:?} {}", show(message)),
+        };
+        self.0.borrow_mut().push(note);
     }
 }
 

@@ -1,13 +1,15 @@
 //! A session that polls, by scripts of requests and answers, and by whatever bytes a
 //! server sends.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::client::testing::{at, describe, messages};
+use crate::client::tap::Outlet;
+use crate::client::testing::{Notes, Tapped, at, describe, messages};
 use crate::client::{Join, Options, Outgoing, Session};
 use crate::websocket::{decode_request, encode_accept, encode_close};
 
@@ -220,6 +222,42 @@ fn what_was_queued_goes_over_the_websocket_and_in_order() {
     client.session.handle_bytes(&mut text("2"), at(1), &mut out, &mut ignore);
     client.session.outgoing(at(1), &mut out).emit("/", r#"["c"]"#, &[]).unwrap();
     assert_eq!(frames_of(out), ["3", r#"42["c"]"#]);
+}
+
+#[test]
+fn a_tap_sees_what_leaves_and_by_which_way() {
+    let mut client = Client::new(Transport::PollingThenUpgrade);
+    let tapped = Tapped::default();
+    client.session.core.tap = Outlet::new(Box::new(Notes(Rc::clone(&tapped))));
+    client.opens();
+    client.replies(Port::Get, CONNECTED);
+    assert_eq!(client.requests(Port::Get), ["GET"]);
+    // This waits for the answer to the POST.
+    client.emits(r#"["a"]"#);
+    client.probed();
+    client.answers_probe();
+    client.replies(Port::Post, "ok");
+    // The answer to the GET is all that is missing.
+    client.replies(Port::Get, "2\u{1e}6");
+    let open = format!("heard Polling {OPEN}");
+    let expected = [
+        &open,
+        "answered",
+        "said Polling 40",
+        "asked",
+        r#"heard Polling 40{"sid":"A"}"#,
+        "answered",
+        "asked",
+        "said Probe 2probe",
+        "heard Probe 3probe",
+        "heard Polling 2",
+        "heard Polling 6",
+        "answered",
+        "said Probe 5",
+        r#"said WebSocket 42["a"]"#,
+        "said WebSocket 3",
+    ];
+    assert_eq!(*tapped.borrow(), expected);
 }
 
 #[test]

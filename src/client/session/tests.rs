@@ -129,6 +129,26 @@ fn who_comes_back_says_who_it_was_and_how_far_it_has_come() {
 }
 
 #[test]
+fn a_tap_sees_all_that_passes_over_a_websocket() {
+    let mut client = Client::new([Join::new("/")]);
+    client.out.clear();
+    let tapped = client.tap();
+    client.server.accept();
+    client.server.text(OPENED);
+    // Of this no event tells, before there is an answer to CONNECT.
+    client.server.text(r#"42["early"]"#);
+    client.server.text("2");
+    client.server.binary(&[7]);
+    client.hear(0);
+    let open = format!("heard WebSocket {OPENED}");
+    let early = r#"heard WebSocket 42["early"]"#;
+    let pings = ["heard WebSocket 2", "said WebSocket 3", "heard WebSocket binary [7]"];
+    let expected: Vec<&str> =
+        [&open, "said WebSocket 40", early].into_iter().chain(pings).collect();
+    assert_eq!(*tapped.borrow(), expected);
+}
+
+#[test]
 fn what_a_handler_says_goes_out_in_its_place() {
     let mut client = Client::connected();
     client.server.text(r#"42["a"]"#);
