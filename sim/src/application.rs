@@ -106,7 +106,7 @@ impl<A: Application> Subject for A {
     /// What holds for every application comes first: nobody is put out, everybody comes back,
     /// the silent are noticed, and nothing is left of those who have gone.
     fn judge(&self, plan: &Plan, history: &History) -> Judgement {
-        let mut failures: Vec<Failure> = history.entries().iter().filter_map(illegal).collect();
+        let mut failures = illegal(history);
         failures.extend(heals::check(history));
         failures.extend(heartbeat::check(plan, history));
         failures.extend(cleanup::check(history));

@@ -43,6 +43,7 @@ pub enum Situation {
     MessageInFlightDuringLeave,
     NamespaceLeft,
     NamespacesComeBack,
+    PingDuringUpgrade,
     PowerLossWithUnacked,
     ReconnectUnderFaults,
     Recovered,
@@ -65,7 +66,7 @@ pub enum Situation {
 
 impl Situation {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::BacklogSizedMessage,
         Self::BinaryDelivered,
         Self::ClientsSwap,
@@ -79,6 +80,7 @@ impl Situation {
         Self::MessageInFlightDuringLeave,
         Self::NamespaceLeft,
         Self::NamespacesComeBack,
+        Self::PingDuringUpgrade,
         Self::PowerLossWithUnacked,
         Self::ReconnectUnderFaults,
         Self::Recovered,
@@ -119,6 +121,7 @@ impl Situation {
             Self::MessageInFlightDuringLeave => "a message arrives between a leave and its ack",
             Self::NamespaceLeft => "a client leaves a namespace, and its connection goes on",
             Self::NamespacesComeBack => "a connection with two namespaces comes back with both",
+            Self::PingDuringUpgrade => "a ping while a client goes over to a WebSocket",
             Self::PowerLossWithUnacked => "power is lost with a message on its way to the server",
             Self::ReconnectUnderFaults => "a client comes back while something is still wrong",
             Self::Recovered => "a client comes back as who it was",
@@ -169,6 +172,7 @@ impl Situation {
             | Self::MessageInFlightDuringLeave
             | Self::NamespaceLeft
             | Self::NamespacesComeBack
+            | Self::PingDuringUpgrade
             | Self::Recovered
             | Self::RecoveryOverflow
             | Self::RecoveryTooLate

@@ -70,6 +70,7 @@ impl<'a> Recovery<'a> {
             | Event::GivenUp { .. }
             | Event::HalfOpened { .. }
             | Event::Heard { .. }
+            | Event::Illegal { .. }
             | Event::JoinSent { .. }
             | Event::LeaveSent { .. }
             | Event::Notice { .. }

@@ -91,6 +91,9 @@ pub enum Event {
     HalfOpened { socket: SocketId },
     /// An event of an application arrived.
     Heard { socket: SocketId, name: String, args: Vec<Value> },
+    /// The server did, to a connection of a client, what the protocol does not let it do: in
+    /// words that follow "the server".
+    Illegal { client: u32, what: String },
     /// A join was acknowledged.
     JoinAcked { socket: SocketId, room: String },
     /// A join was sent.
@@ -188,6 +191,7 @@ impl Event {
             | Self::GivenUp { .. }
             | Self::HalfOpened { .. }
             | Self::Heard { .. }
+            | Self::Illegal { .. }
             | Self::Packets { .. }
             | Self::Ponged { .. }
             | Self::Quiet { .. }
@@ -239,6 +243,7 @@ impl Event {
             | Self::Expelled { .. }
             | Self::Fault { .. }
             | Self::GivenUp { .. }
+            | Self::Illegal { .. }
             | Self::Packets { .. }
             | Self::Quiet { .. }
             | Self::Wish { .. }
@@ -264,6 +269,7 @@ impl Event {
             | Self::GivenUp { .. }
             | Self::HalfOpened { .. }
             | Self::Heard { .. }
+            | Self::Illegal { .. }
             | Self::JoinAcked { .. }
             | Self::JoinSent { .. }
             | Self::LeaveAcked { .. }

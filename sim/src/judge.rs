@@ -166,7 +166,7 @@ impl<'a> Court<'a> {
     /// What clients alone can see.
     fn clients(&self) -> Judgement {
         let (mut failures, verdict) = self.checked(false);
-        failures.extend(self.history.entries().iter().filter_map(illegal));
+        failures.extend(illegal(self.history));
         failures.extend(heals::check(self.history));
         failures.extend(recovery::check(self.history));
         failures.extend(volatile::check(self.history));
@@ -238,16 +238,32 @@ fn overflow(bound: &str, needs_witness: bool) -> Failure {
 
 /// A simulated network carries nothing but what this run sent, and damages
 /// nothing: what else happens is the server's doing.
-pub(crate) fn illegal(entry: &Entry) -> Option<Failure> {
-    let (guarantee, sentence, socket) = if let Event::Foreign { socket, what } = &entry.event {
-        let sentence = format!("something arrived that nobody sent: {what}");
-        (Guarantee::NoInvention.name(), sentence, Some(*socket))
-    } else if let Event::Expelled { client, reason } = &entry.event {
-        (PROTOCOL_LEGAL, format!("client {client} blames the server: {reason}"), None)
-    } else {
-        return None;
-    };
-    Some(Failure::new(guarantee, sentence, entry.at_us, socket))
+pub(crate) fn illegal(history: &History) -> Vec<Failure> {
+    let mut living = BTreeMap::new();
+    let mut failures = Vec::new();
+    for Entry { at_us, event } in history.entries() {
+        let (guarantee, sentence, socket) = if let Event::Foreign { socket, what } = event {
+            let sentence = format!("something arrived that nobody sent: {what}");
+            (Guarantee::NoInvention.name(), sentence, Some(*socket))
+        } else if let Event::Expelled { client, reason } = event {
+            let sentence = format!("client {client} blames the server: {reason}");
+            (PROTOCOL_LEGAL, sentence, living.get(client).copied())
+        } else if let Event::Illegal { client, what } = event {
+            let sentence = format!("to client {client} the server {what}");
+            (PROTOCOL_LEGAL, sentence, living.get(client).copied())
+        } else {
+            if let Event::Connected { socket, client, .. } | Event::Recovered { socket, client } =
+                event
+            {
+                living.insert(*client, *socket);
+            } else if let Event::Ended { socket, .. } = event {
+                living.retain(|_, living| living != socket);
+            }
+            continue;
+        };
+        failures.push(Failure::new(guarantee, sentence, *at_us, socket));
+    }
+    failures
 }
 
 /// The dense ids that the checkers want.
@@ -294,9 +310,7 @@ impl<'a> Names<'a> {
             Event::Answered { socket, number } => {
                 Record::Answered { client: client(*socket), number: *number }
             }
-            Event::Asked { socket, number } => {
-                Record::Asked { client: client(*socket), number: *number }
-            }
+            &Event::Asked { socket, number } => Record::Asked { client: client(socket), number },
             Event::Connected { socket, .. } => Record::Connected { client: client(*socket) },
             Event::Delivered { socket, room, message, from, seq, intact } => Record::Delivered {
                 client: client(*socket),
@@ -340,6 +354,7 @@ impl<'a> Names<'a> {
             | Event::GivenUp { .. }
             | Event::HalfOpened { .. }
             | Event::Heard { .. }
+            | Event::Illegal { .. }
             | Event::Notice { .. }
             | Event::Packets { .. }
             | Event::Ponged { .. }
@@ -452,4 +467,26 @@ fn client(socket: SocketId) -> ClientId {
 
 fn message_id(message: MessageId) -> check::MessageId {
     check::MessageId { sender: client(message.by), number: message.number }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_illegal_concerns_the_connection_that_lives() {
+        let illegal = || Event::Illegal { client: 3, what: "pinged twice".to_owned() };
+        let (sid, server) = ("sid".to_owned(), "start-1".to_owned());
+        let (client, socket) = (3, SocketId(7));
+        let mut history = History::default();
+        let connected = Event::Connected { socket, client, sid, server };
+        let ended = Event::Ended { socket, reason: "stream ended".to_owned() };
+        for (at_us, event) in (0..).zip([illegal(), connected, illegal(), ended, illegal()]) {
+            history.push(at_us, event);
+        }
+        let sentence = || "to client 3 the server pinged twice".to_owned();
+        let failure = |at_us, sockets| Failure::new(PROTOCOL_LEGAL, sentence(), at_us, sockets);
+        let expected = [failure(0, None), failure(2, Some(socket)), failure(4, None)];
+        assert_eq!(super::illegal(&history), expected);
+    }
 }

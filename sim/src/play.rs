@@ -16,6 +16,7 @@ use parlor::net::Dialer;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::actor::{Actor, Ask, Emit};
+use crate::eavesdropper::Eavesdropper;
 use crate::half_open::{HalfOpenDialer, HalfOpenStream};
 use crate::history::LEFT_NAMESPACE;
 use crate::net::{HostResult, SimNet};
@@ -77,8 +78,16 @@ pub(crate) async fn run_client<N: SimNet>(
         },
         ..Options::default()
     };
+    let dialer = HalfOpenDialer::new(N::dialer(plan.network.stream), client.half_open);
+    let manner = match client.id % 3 {
+        0 => Act::Vanish,
+        1 => Act::Disconnect,
+        _ => Act::Drop,
+    };
     let mut player = Player {
         seats,
+        plan,
+        stage,
         acts: acts.into(),
         known: Phase::Acting,
         quiet,
@@ -86,22 +95,22 @@ pub(crate) async fn run_client<N: SimNet>(
         random: Random::new(seed),
         options: Arc::new(options),
         scratch: Scratch::default(),
-        dialer: HalfOpenDialer::new(N::dialer(plan.network.stream), client.half_open),
-        has_faults: !plan.faults.is_empty(),
-        manner: match client.id % 3 {
-            0 => Act::Vanish,
-            1 => Act::Disconnect,
-            _ => Act::Drop,
-        },
+        dialer,
+        client,
+        manner,
         lost: Vec::new(),
     };
-    player.wait_until(zero + ms(client.start_ms)).await;
+    player.wait_until(zero + ms(player.client.start_ms)).await;
     player.run().await
 }
 
 struct Player<D: Dialer> {
     /// Whose connection it is, then who shares it.
     seats: Vec<Seat>,
+    /// Whose connection it is, as the plan has it.
+    client: Client,
+    plan: Rc<Plan>,
+    stage: Rc<Stage>,
     /// What is still to be done, in the order of time.
     acts: VecDeque<(Instant, usize, Act)>,
     /// The phase that it knows of.
@@ -112,8 +121,6 @@ struct Player<D: Dialer> {
     options: Arc<Options>,
     scratch: Scratch,
     dialer: HalfOpenDialer<D>,
-    /// Whether the plan lets anything go wrong.
-    has_faults: bool,
     /// How it goes in the end.
     manner: Act,
     /// Connections at whose end it is no more: open, and nobody reads or writes them.
@@ -242,6 +249,7 @@ impl<D: Dialer> Player<D> {
             Instant::now().into_std(),
             self.scratch.clone(),
         )
+        .with_tap(Box::new(Eavesdropper::new(&self.client, &self.plan, &self.stage)))
     }
 
     /// Does what there is to do over a living connection; its end, if that ends it.
@@ -319,7 +327,7 @@ impl<D: Dialer> Player<D> {
         match reason {
             CloseReason::WebSocketClosed(code) => code.is_none_or(|code| !INNOCENT.contains(&code)),
             CloseReason::EngineClosed | CloseReason::Http(HttpError::Status(_)) if polls => {
-                !self.has_faults
+                self.plan.faults.is_empty()
             }
             CloseReason::EngineClosed
             | CloseReason::Handshake(_)
@@ -351,7 +359,7 @@ impl<D: Dialer> Player<D> {
         };
         self.known = phase;
         let is_hurried = self.quiet.is_hurried();
-        if phase == Phase::Healing && self.has_faults {
+        if phase == Phase::Healing && !self.plan.faults.is_empty() {
             self.seats.iter_mut().for_each(|seat| seat.is_in_step = false);
         }
         let actors = self.seats.iter_mut().map(|seat| &mut seat.actor);

@@ -110,6 +110,7 @@ impl<'a> Audience<'a> {
             | Event::GivenUp { .. }
             | Event::HalfOpened { .. }
             | Event::Heard { .. }
+            | Event::Illegal { .. }
             | Event::JoinAcked { .. }
             | Event::JoinSent { .. }
             | Event::LeaveAcked { .. }

@@ -19,7 +19,7 @@ pub const NO_PANIC: &str = "no_panic";
 /// What a watcher is told is what became true.
 pub const PRESENCE_TRUTHFUL: &str = "presence_truthful";
 
-/// Neither side breaks the protocol, nor says that the other did.
+/// Each packet comes when it may, and neither side says that the other broke the protocol.
 pub const PROTOCOL_LEGAL: &str = "protocol_legal";
 
 /// Who is told that it was recovered has missed nothing, and gets nothing twice.

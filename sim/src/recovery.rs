@@ -123,6 +123,7 @@ impl<'a> Judge<'a> {
             | Event::GivenUp { .. }
             | Event::HalfOpened { .. }
             | Event::Heard { .. }
+            | Event::Illegal { .. }
             | Event::JoinAcked { .. }
             | Event::JoinSent { .. }
             | Event::LeaveAcked { .. }

@@ -105,7 +105,10 @@ impl<'a> Cast<'a> {
             own = self.sids.get(sid.as_str()).copied();
         }
         let mut owner = None;
-        if let Event::Expelled { client, .. } | Event::Wish { client, .. } = event {
+        if let Event::Expelled { client, .. }
+        | Event::Illegal { client, .. }
+        | Event::Wish { client, .. } = event
+        {
             owner = Some(*client);
         }
         let of_client = self.sockets.iter().filter(move |(_, (client, _))| owner == Some(*client));
@@ -173,6 +176,7 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         Event::GivenUp { sid, reason } => format!("    engine: {}: {reason}", cast.sid(sid)),
         Event::HalfOpened { socket } => format!("{} can not finish its upgrade", who(socket)),
         Event::Heard { socket, name, args } => heard(&who(socket), name, args),
+        Event::Illegal { client, what } => format!("to client {client} the server {what}"),
         Event::JoinAcked { socket, room } => format!("{} knows it is in {room:?}", who(socket)),
         Event::JoinSent { socket, room } => format!("{} joins {room:?}", who(socket)),
         Event::LeaveAcked { socket, room } => format!("{} knows it has left {room:?}", who(socket)),

@@ -49,6 +49,8 @@ struct Reader<'a> {
     in_flight: BTreeMap<SocketId, BTreeSet<MessageId>>,
     /// Whose upgrades have come to nothing.
     half_open: BTreeSet<SocketId>,
+    /// Who has answered a ping over its connection.
+    ponged: BTreeSet<SocketId>,
     joins: BTreeSet<(SocketId, &'a str)>,
     leaves: BTreeSet<(SocketId, &'a str)>,
     switches: BTreeMap<SocketId, Switch<'a>>,
@@ -71,6 +73,7 @@ impl<'a> Reader<'a> {
             sent: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             half_open: BTreeSet::new(),
+            ponged: BTreeSet::new(),
             joins: BTreeSet::new(),
             leaves: BTreeSet::new(),
             switches: BTreeMap::new(),
@@ -112,6 +115,9 @@ impl<'a> Reader<'a> {
                 let sent_again = tally.lost > 0 && tally.again > 0;
                 self.count(Situation::LostPacketSentAgain, sent_again);
             }
+            Event::Ponged { socket } => {
+                self.ponged.insert(*socket);
+            }
             Event::Refused { socket, call, .. } => self.refuse(*socket, call),
             Event::Sent { message, room, attachments, bytes } => {
                 let (attachments, bytes) = (*attachments, *bytes);
@@ -125,6 +131,7 @@ impl<'a> Reader<'a> {
             Event::Upgraded { socket } => {
                 let is_busy = self.in_flight.get(socket).is_some_and(|it| !it.is_empty());
                 self.count(Situation::UpgradeUnderTraffic, is_busy);
+                self.count(Situation::PingDuringUpgrade, self.ponged.contains(socket));
             }
             Event::TypingHeard { .. } => self.count(Situation::VolatileHeard, true),
             Event::Witnessed { order } => self.witness(*at_us, order),
@@ -136,8 +143,8 @@ impl<'a> Reader<'a> {
             | Event::Foreign { .. }
             | Event::GivenUp { .. }
             | Event::Heard { .. }
+            | Event::Illegal { .. }
             | Event::Notice { .. }
-            | Event::Ponged { .. }
             | Event::Quiet { .. }
             | Event::Replied { .. }
             | Event::Said { .. }
@@ -183,6 +190,7 @@ impl<'a> Reader<'a> {
     }
 
     fn end(&mut self, socket: SocketId) {
+        self.ponged.remove(&socket);
         if let Some(client) = self.living.remove(&socket) {
             self.returned.insert(client);
         }

@@ -193,9 +193,9 @@ impl<'a> Reader<'a> {
             Event::HalfOpened { socket } => {
                 self.mark(row, *socket, Sign::Upgraded, "upgrade stays half open".to_owned());
             }
-            Event::Expelled { client, .. } => {
-                let (client, label) = (*client, "blames the server".to_owned());
-                self.scene.marks.push(Mark { client, row, sign: Sign::Complaint, label });
+            Event::Expelled { client, .. } => self.complain(row, *client, "blames the server"),
+            Event::Illegal { client, what } => {
+                self.complain(row, *client, &format!("the server {what}"));
             }
             Event::Foreign { socket, .. } => {
                 self.mark(row, *socket, Sign::Complaint, "nobody sent this".to_owned());
@@ -273,6 +273,12 @@ impl<'a> Reader<'a> {
         }
         self.bands.end(row, socket);
         self.mark(row, socket, Sign::Ended, reason.to_owned());
+    }
+
+    /// Of the server.
+    fn complain(&mut self, row: usize, client: u32, what: &str) {
+        let label = what.to_owned();
+        self.scene.marks.push(Mark { client, row, sign: Sign::Complaint, label });
     }
 
     fn fault(&mut self, row: usize, what: &str) {

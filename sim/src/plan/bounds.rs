@@ -81,6 +81,12 @@ impl Plan {
         trips * (self.latency_max_ms() + HEAD_BYTES / self.least_bytes())
     }
 
+    /// How long a request and its answer take at most on a healthy link, if there is something
+    /// to answer, and all that is said in the plan comes before it.
+    pub(crate) fn answer_ms(&self) -> u64 {
+        self.calm_ms() + self.drain_ms()
+    }
+
     fn is_polled(&self) -> bool {
         self.clients.iter().any(|client| client.transport != Transport::WebSocket)
     }
