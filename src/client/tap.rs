@@ -5,17 +5,18 @@
 //! to another, events that came before the answer to CONNECT. A tap sees all of it, and
 //! changes nothing: it is for logs, and for who judges a server. Without one, a packet
 //! costs one comparison more.
-//!
-//! # Guarantees
-//!
-//! * What is heard is told before the session handles it, in the order of arrival on its
-//!   transport.
-//! * What is said is told when it leaves for the server: with the POST that carries it,
-//!   not when it is queued.
 
 use crate::websocket::{Message, Opcode};
 
-/// Sees what passes. See the [module](self).
+/// Sees each packet that passes between a session and its server, as it was on the wire, and
+/// changes nothing.
+///
+/// # Guarantees
+///
+/// * What is heard is told before the session handles it, in the order of arrival on its
+///   transport.
+/// * What is said is told when it leaves for the server: with the POST that carries it,
+///   not when it is queued.
 pub trait Tap: std::fmt::Debug {
     /// Something passes now.
     fn handle(&mut self, passing: Passing<'_>);
