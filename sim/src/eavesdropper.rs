@@ -12,7 +12,7 @@ use std::time::Duration;
 use parlor::client::{Passing, Tap};
 
 use crate::history::Event;
-use crate::legal::{Illegal, Legality, Terms};
+use crate::legal::{Legality, Terms};
 use crate::plan::{Client, Plan, Transport};
 use crate::stage::{Stage, micros};
 
@@ -38,24 +38,13 @@ impl Eavesdropper {
         let legality = Legality::new(terms, stage.elapsed());
         Self { legality, client: client.id, plan: Rc::clone(plan), stage: Rc::clone(stage) }
     }
-
-    /// Whether something was wrong with the network, or with a process, that may have kept
-    /// back what did not come.
-    fn is_excused(&self, illegal: &Illegal, at: Duration) -> bool {
-        let Some(since) = illegal.since else { return false };
-        let (since_ms, until_ms) = (micros(since) / 1000, micros(at) / 1000);
-        // What a fault has held back comes a little after its end.
-        let trail_ms = self.plan.answer_ms();
-        let faults = &self.plan.faults;
-        faults.iter().any(|it| it.from_ms <= until_ms && since_ms <= it.until_ms + trail_ms)
-    }
 }
 
 impl Tap for Eavesdropper {
     fn handle(&mut self, passing: Passing<'_>) {
         let at = self.stage.elapsed();
         if let Err(illegal) = self.legality.handle(at, passing)
-            && !self.is_excused(&illegal, at)
+            && !is_excused(&self.plan, illegal.since, at)
         {
             let (client, what) = (self.client, illegal.what);
             self.stage.record(Event::Illegal { client, what });
@@ -66,5 +55,35 @@ impl Tap for Eavesdropper {
 impl fmt::Debug for Eavesdropper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Eavesdropper").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+/// Whether something was wrong with the network, or with a process, that may have kept back
+/// what should have come `since` then, and has not come until `at`.
+fn is_excused(plan: &Plan, since: Option<Duration>, at: Duration) -> bool {
+    let Some(since) = since else { return false };
+    let (since_ms, until_ms) = (micros(since) / 1000, micros(at) / 1000);
+    let trail_ms = plan.trail_ms();
+    plan.faults.iter().any(|it| it.from_ms <= until_ms && since_ms <= it.until_ms + trail_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Fault, FaultKind};
+    use crate::swarm::{Profile, generate};
+
+    #[test]
+    fn only_what_did_not_come_in_time_is_excused_and_only_near_a_fault() {
+        let mut plan = generate(0, &Profile { faults: false, ..Profile::default() });
+        let ms = Duration::from_millis;
+        assert!(!is_excused(&plan, Some(ms(0)), ms(100_000)));
+        plan.faults = vec![Fault { from_ms: 500, until_ms: 600, kind: FaultKind::Kill }];
+        let after_ms = 600 + plan.trail_ms();
+        assert!(is_excused(&plan, Some(ms(after_ms)), ms(after_ms + 100)));
+        assert!(!is_excused(&plan, Some(ms(after_ms + 1)), ms(after_ms + 100)));
+        assert!(is_excused(&plan, Some(ms(0)), ms(500)));
+        assert!(!is_excused(&plan, Some(ms(0)), ms(499)));
+        assert!(!is_excused(&plan, None, ms(550)), "what has come, no fault has made up");
     }
 }

@@ -87,6 +87,11 @@ impl Plan {
         self.calm_ms() + self.drain_ms()
     }
 
+    /// How much later than the end of a fault an answer may be that it has held back.
+    pub(crate) fn trail_ms(&self) -> u64 {
+        self.answer_ms() + self.resend_ms()
+    }
+
     fn is_polled(&self) -> bool {
         self.clients.iter().any(|client| client.transport != Transport::WebSocket)
     }
