@@ -245,6 +245,9 @@ impl Outbox {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::hub::NamespaceId;
