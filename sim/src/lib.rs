@@ -132,6 +132,7 @@ compile_error!(
 pub mod acks;
 mod actor;
 pub mod application;
+pub mod beside;
 pub mod chat;
 pub mod cleanup;
 pub mod cli;

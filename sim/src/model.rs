@@ -1,10 +1,17 @@
-//! A slow, obvious model of one namespace: the second opinion on the pure hub.
+//! An obvious model of one namespace: the second opinion on the pure hub.
 //!
-//! It keeps nothing but the list of what was done, and answers every question by
-//! reading that list from the start, so it has no state to get wrong. It says which
-//! events each client hears at each deed, word for word, and how the deed turned out.
+//! It is a film: what was done, deed by deed, and how things stood before and after
+//! each, in a [`scene`] that says no more than who is where. A question is answered by
+//! looking at scenes: who came into a room is who is in it after a deed and was not
+//! before. It says which events each client hears at each deed, word for word, and how
+//! the deed turned out. It knows of no shards, frames, queues or memory.
+
+mod draw;
+mod scene;
 
 use std::collections::BTreeSet;
+
+use scene::{Lost, Scene};
 
 /// Clients of the model; few, so that histories collide.
 pub const CLIENTS: usize = 4;
@@ -107,33 +114,68 @@ pub enum Outcome {
     Watching(BTreeSet<usize>),
 }
 
-/// The past.
-#[derive(Clone, Debug, Default)]
+/// The film.
+#[derive(Clone, Debug)]
 pub struct Model {
-    past: Vec<Deed>,
+    /// What was done, and how it turned out.
+    deeds: Vec<(Deed, Outcome)>,
+    /// How things stood before each deed, and after the last one.
+    scenes: Vec<Scene>,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { deeds: Vec::new(), scenes: vec![Scene::default()] }
+    }
 }
 
 impl Model {
-    /// Adds a deed to the past.
+    /// Adds a deed.
     pub fn apply(&mut self, deed: Deed) {
-        self.past.push(deed);
+        let now = self.now();
+        let outcome = now.outcome(&deed);
+        let next = now.after(&deed, &outcome, self.deeds.len());
+        self.deeds.push((deed, outcome));
+        self.scenes.push(next);
+    }
+
+    /// Whether a deed can be done now: nobody comes twice, or goes without having come.
+    pub fn is_possible(&self, deed: &Deed) -> bool {
+        match *deed {
+            Deed::Connect(client) => !self.is_connected(client),
+            Deed::Disconnect(client, _) => self.is_connected(client),
+            Deed::Return(client) => self.now().lost(client).is_some(),
+            Deed::Broadcast { .. }
+            | Deed::EndTick
+            | Deed::Join(..)
+            | Deed::Leave(..)
+            | Deed::Switch(..)
+            | Deed::Unwatch(..)
+            | Deed::Watch(..) => true,
+        }
     }
 
     /// What clients hear of the last deed, sorted.
     pub fn heard(&self) -> Vec<Heard> {
-        let Some((last, past)) = self.past.split_last() else { return Vec::new() };
-        let before = Past(past);
-        let mut heard = match last {
+        let Some((deed, outcome)) = self.deeds.last() else { return Vec::new() };
+        let before = &self.scenes[self.deeds.len() - 1];
+        let mut heard = match deed {
             Deed::Broadcast { from, targets, except, .. } => {
-                let Outcome::Accepted(number) = before.outcome(last) else { return Vec::new() };
-                let to = before.recipients(*from, targets, except);
-                to.map(|client| Heard { client, words: Words::Message(number) }).collect()
+                let Outcome::Accepted(number) = outcome else { return Vec::new() };
+                let is_meant = |client: &usize| {
+                    before.is_connected(*client)
+                        && Some(*client) != *from
+                        && before.means(*client, targets, except)
+                };
+                let words = Words::Message(*number);
+                let heard = |client| Heard { client, words: words.clone() };
+                (0..CLIENTS).filter(is_meant).map(heard).collect()
             }
-            Deed::EndTick => before.notices(),
-            Deed::Return(client) => before.missed(*client),
-            Deed::Unwatch(client, room) => {
-                before.owed(*client, *room).into_iter().collect::<Vec<_>>()
+            Deed::EndTick => self.notices(before),
+            Deed::Return(client) => {
+                before.lost(*client).map_or(Vec::new(), |lost| self.missed(*client, lost))
             }
+            Deed::Unwatch(client, room) => self.owed(before, *client, *room).into_iter().collect(),
             Deed::Connect(_)
             | Deed::Disconnect(..)
             | Deed::Join(..)
@@ -141,332 +183,68 @@ impl Model {
             | Deed::Switch(..)
             | Deed::Watch(..) => Vec::new(),
         };
-        heard.sort();
+        heard.sort_unstable();
         heard
     }
 
     /// How the last deed turned out.
-    pub fn outcome(&self) -> Outcome {
-        match self.past.split_last() {
-            Some((last, past)) => Past(past).outcome(last),
-            None => Outcome::None,
-        }
+    pub fn outcome(&self) -> &Outcome {
+        self.deeds.last().map_or(&Outcome::None, |(_, outcome)| outcome)
     }
 
     /// Whether a client is connected.
     pub fn is_connected(&self, client: usize) -> bool {
-        Past(&self.past).connection(client).is_some()
-    }
-
-    /// Whether a client can come back as who it was.
-    pub fn may_return(&self, client: usize) -> bool {
-        Past(&self.past).may_return(client)
+        self.now().is_connected(client)
     }
 
     /// How many sessions wait for their clients.
     pub fn waiting(&self) -> usize {
-        Past(&self.past).ghosts().count()
-    }
-
-    /// How many connections there were: the newest has this number less one.
-    pub fn connections(&self) -> usize {
-        Past(&self.past).connections()
+        self.now().waiting()
     }
 
     /// How many rooms somebody is in, or may come back to, or watches.
     pub fn rooms(&self) -> usize {
-        let now = Past(&self.past);
-        let is_used = |room: &usize| now.is_used(*room);
-        (0..ROOMS.len()).filter(is_used).count()
+        (0..ROOMS.len()).filter(|&room| self.now().is_used(room)).count()
     }
 
     /// How many clients are connected.
     pub fn sockets(&self) -> usize {
         (0..CLIENTS).filter(|&client| self.is_connected(client)).count()
     }
-}
 
-/// A past, to be read from the start again and again.
-#[derive(Clone, Copy)]
-struct Past<'a>(&'a [Deed]);
-
-impl<'a> Past<'a> {
-    /// Every deed with the past before it.
-    fn moments(self) -> impl DoubleEndedIterator<Item = (Self, &'a Deed)> {
-        self.0.iter().enumerate().map(move |(at, deed)| (Self(&self.0[..at]), deed))
-    }
-
-    fn connections(self) -> usize {
-        self.0.iter().filter(|deed| matches!(deed, Deed::Connect(_))).count()
-    }
-
-    /// The number of a client's connection, if it is connected.
-    fn connection(self, client: usize) -> Option<usize> {
-        match self.last_turn(client)? {
-            (past, Deed::Connect(_)) => Some(past.connections()),
-            (past, Deed::Return(_)) => past.last_turn(client)?.0.connection(client),
-            _ => None,
-        }
-    }
-
-    /// The last deed by which a client came or went.
-    fn last_turn(self, client: usize) -> Option<(Self, &'a Deed)> {
-        self.moments().rfind(|(_, deed)| turns(deed) == Some(client))
-    }
-
-    fn may_return(self, client: usize) -> bool {
-        matches!(self.last_turn(client), Some((_, Deed::Disconnect(_, Way::Lost))))
-    }
-
-    /// The moments at which clients were lost that have not come back as who they were: some
-    /// have as somebody else.
-    fn ghosts(self) -> impl Iterator<Item = (Self, usize)> {
-        let lost = self.moments().filter_map(move |(past, deed)| {
-            let Deed::Disconnect(client, Way::Lost) = deed else { return None };
-            Some((past, *client))
-        });
-        lost.filter(move |(past, client)| {
-            let mut since = self.0[past.0.len() + 1..].iter();
-            let next = since.find(|deed| turns(deed) == Some(*client));
-            !matches!(next, Some(Deed::Return(_)))
-        })
+    fn now(&self) -> &Scene {
+        self.scenes.last().expect("the first scene is always there")
     }
 
     /// What somebody has missed that comes back now: what was for it as it was when it went.
-    fn missed(self, client: usize) -> Vec<Heard> {
-        let Some((then, _)) = self.last_turn(client) else { return Vec::new() };
-        let is_its = |targets: &[Target]| {
-            targets.iter().any(|&target| then.occupants(target).contains(&client))
-        };
-        let since = self.moments().skip(then.0.len());
-        let heard = since.filter_map(|(past, deed)| {
-            let Deed::Broadcast { from, targets, except, .. } = deed else { return None };
-            let Outcome::Accepted(number) = past.outcome(deed) else { return None };
-            let is_meant = (targets.is_empty() || is_its(targets)) && !is_its(except);
-            let words = Words::Message(number);
-            (is_meant && *from != Some(client)).then_some(Heard { client, words })
+    fn missed(&self, client: usize, lost: &Lost) -> Vec<Heard> {
+        let then = &self.scenes[lost.at];
+        let heard = self.deeds[lost.at..].iter().filter_map(|done| {
+            let (Deed::Broadcast { from, targets, except, .. }, Outcome::Accepted(number)) = done
+            else {
+                return None;
+            };
+            let is_meant = *from != Some(client) && then.means(client, targets, except);
+            is_meant.then_some(Heard { client, words: Words::Message(*number) })
         });
         heard.collect()
     }
 
-    fn outcome(self, deed: &Deed) -> Outcome {
-        match deed {
-            Deed::Broadcast { targets, stamped, .. } => self.broadcast_outcome(targets, *stamped),
-            Deed::Connect(_) | Deed::Disconnect(..) | Deed::EndTick | Deed::Return(_) => {
-                Outcome::None
-            }
-            Deed::Join(client, room) => self.join_outcome(*client, *room, None),
-            Deed::Leave(client, room) => Outcome::Left(self.is_member(*client, *room)),
-            Deed::Switch(client, from, to) => self.join_outcome(*client, *to, Some(*from)),
-            Deed::Unwatch(client, room) => {
-                Outcome::Left(self.watches_since(*client, *room).is_some())
-            }
-            Deed::Watch(client, room) => self.watch_outcome(*client, *room),
-        }
-    }
-
-    /// Who has gone may still speak: its last handlers do.
-    fn broadcast_outcome(self, targets: &[Target], stamped: bool) -> Outcome {
-        match targets {
-            [Target::Room(room)] if stamped && self.members(*room).is_empty() => Outcome::Gone,
-            [Target::Room(room)] if stamped => Outcome::Accepted(Some(self.count(*room) + 1)),
-            _ => Outcome::Accepted(None),
-        }
-    }
-
-    fn join_outcome(self, client: usize, room: usize, leaves: Option<usize>) -> Outcome {
-        if self.connection(client).is_none() {
-            return Outcome::Gone;
-        }
-        let mut after = self.rooms_of(client);
-        after.retain(|&other| Some(other) != leaves);
-        after.insert(room);
-        if !self.is_member(client, room) && after.len() > ROOMS_MAX {
-            return Outcome::TooMany;
-        }
-        let others = self.members(room).into_iter().filter(|&other| other != client);
-        Outcome::Members(others.count() + 1)
-    }
-
-    fn watch_outcome(self, client: usize, room: usize) -> Outcome {
-        if self.connection(client).is_none() {
-            return Outcome::Gone;
-        }
-        let watched = |room: &usize| self.watches_since(client, *room).is_some();
-        if !watched(&room) && (0..ROOMS.len()).filter(watched).count() >= ROOMS_MAX {
-            return Outcome::TooMany;
-        }
-        let number = |client| self.connection(client).expect("members are connected");
-        Outcome::Watching(self.members(room).into_iter().map(number).collect())
-    }
-
-    /// Whether a client is in a room: the last deed about it says so.
-    fn is_member(self, client: usize, room: usize) -> bool {
-        let said = self.moments().rev().find_map(|(past, deed)| {
-            let is_in = || matches!(past.outcome(deed), Outcome::Members(_));
-            match *deed {
-                Deed::Connect(who) | Deed::Disconnect(who, _) => (who == client).then_some(false),
-                Deed::Return(who) => {
-                    let then = past.last_turn(client).map(|(then, _)| then);
-                    (who == client).then(|| then.is_some_and(|then| then.is_member(client, room)))
-                }
-                Deed::Leave(who, left) => ((who, left) == (client, room)).then_some(false),
-                Deed::Join(who, joined) => {
-                    ((who, joined) == (client, room) && is_in()).then_some(true)
-                }
-                Deed::Switch(who, from, to) => {
-                    let is_about = who == client && (from == room || to == room) && is_in();
-                    is_about.then_some(to == room)
-                }
-                Deed::Broadcast { .. } | Deed::EndTick | Deed::Unwatch(..) | Deed::Watch(..) => {
-                    None
-                }
-            }
-        });
-        said.unwrap_or(false)
-    }
-
-    fn members(self, room: usize) -> BTreeSet<usize> {
-        (0..CLIENTS).filter(|&client| self.is_member(client, room)).collect()
-    }
-
-    fn rooms_of(self, client: usize) -> BTreeSet<usize> {
-        (0..ROOMS.len()).filter(|&room| self.is_member(client, room)).collect()
-    }
-
-    /// The numbered messages of a room since it was last unused.
-    fn count(self, room: usize) -> u64 {
-        let mut count = 0;
-        for (past, deed) in self.moments().rev() {
-            if let Deed::Broadcast { targets, stamped: true, .. } = deed
-                && **targets == [Target::Room(room)]
-                && past.broadcast_outcome(targets, true) != Outcome::Gone
-            {
-                count += 1;
-            }
-            if !past.is_used(room) {
-                break;
-            }
-        }
-        count
-    }
-
-    fn occupants(self, target: Target) -> BTreeSet<usize> {
-        match target {
-            Target::Room(room) => self.members(room),
-            Target::Socket(client) => {
-                self.connection(client).is_some().then_some(client).into_iter().collect()
-            }
-        }
-    }
-
-    fn recipients(
-        self,
-        from: Option<usize>,
-        targets: &[Target],
-        except: &[Target],
-    ) -> impl Iterator<Item = usize> {
-        let is_in = move |client: usize, targets: &[Target]| {
-            targets.iter().any(|&target| self.occupants(target).contains(&client))
-        };
-        (0..CLIENTS).filter(move |&client| {
-            self.connection(client).is_some()
-                && Some(client) != from
-                && (targets.is_empty() || is_in(client, targets))
-                && !is_in(client, except)
-        })
-    }
-
-    /// How long the past was when a client began to watch a room, if it still does.
-    fn watches_since(self, client: usize, room: usize) -> Option<usize> {
-        let said = self.moments().rev().find_map(|(past, deed)| match *deed {
-            Deed::Connect(who) | Deed::Disconnect(who, _) | Deed::Return(who) => {
-                (who == client).then_some(None)
-            }
-            Deed::Unwatch(who, of) => ((who, of) == (client, room)).then_some(None),
-            Deed::Watch(who, of) => {
-                let began = matches!(past.outcome(deed), Outcome::Watching(_));
-                ((who, of) == (client, room) && began).then_some(Some(past.0.len()))
-            }
-            Deed::Broadcast { .. }
-            | Deed::EndTick
-            | Deed::Join(..)
-            | Deed::Leave(..)
-            | Deed::Switch(..) => None,
-        });
-        said.flatten()
-    }
-
-    fn is_watched(self, room: usize) -> bool {
-        (0..CLIENTS).any(|client| self.watches_since(client, room).is_some())
-    }
-
-    fn is_used(self, room: usize) -> bool {
-        !self.members(room).is_empty()
-            || self.is_watched(room)
-            || self.ghosts().any(|(then, client)| then.is_member(client, room))
+    /// What everybody who watches is owed at the end of a tick.
+    fn notices(&self, before: &Scene) -> Vec<Heard> {
+        let pairs =
+            (0..CLIENTS).flat_map(|client| (0..ROOMS.len()).map(move |room| (client, room)));
+        pairs.filter_map(|(client, room)| self.owed(before, client, room)).collect()
     }
 
     /// What a client is owed of a room it watches: the changes since it began to
     /// watch, or since the last tick ended.
-    fn owed(self, client: usize, room: usize) -> Option<Heard> {
-        let began = self.watches_since(client, room)?;
-        let tick = self.0.iter().rposition(|deed| *deed == Deed::EndTick).unwrap_or(0);
-        let changes: Vec<(bool, usize)> = self
-            .moments()
-            .skip(began.max(tick))
-            .flat_map(|(past, deed)| past.changes(room, deed))
-            .collect();
-        let words = Words::Presence(room, changes.clone());
-        (!changes.is_empty()).then_some(Heard { client, words })
-    }
-
-    fn notices(self) -> Vec<Heard> {
-        let pairs =
-            (0..CLIENTS).flat_map(|client| (0..ROOMS.len()).map(move |room| (client, room)));
-        pairs.filter_map(|(client, room)| self.owed(client, room)).collect()
-    }
-
-    /// Who comes into a room and who goes by a deed, by connection numbers.
-    fn changes(self, room: usize, deed: &Deed) -> Vec<(bool, usize)> {
-        let number = |client| self.connection(client).expect("members are connected");
-        let goes = |client| self.is_member(client, room).then(|| (false, number(client)));
-        let comes = |client| (!self.is_member(client, room)).then(|| (true, number(client)));
-        let is_in = || matches!(self.outcome(deed), Outcome::Members(_));
-        let change = match *deed {
-            Deed::Disconnect(client, _) => goes(client),
-            Deed::Return(client) => {
-                let then = self.last_turn(client).map(|(then, _)| then);
-                let then = then.filter(|then| then.is_member(client, room));
-                then.and_then(|then| then.connection(client)).map(|number| (true, number))
-            }
-            Deed::Leave(client, left) => (left == room).then(|| goes(client)).flatten(),
-            Deed::Join(client, joined) => {
-                (joined == room && is_in()).then(|| comes(client)).flatten()
-            }
-            Deed::Switch(client, _, to) if to == room && is_in() => comes(client),
-            Deed::Switch(client, from, _) if from == room && is_in() => goes(client),
-            Deed::Switch(..)
-            | Deed::Broadcast { .. }
-            | Deed::Connect(_)
-            | Deed::EndTick
-            | Deed::Unwatch(..)
-            | Deed::Watch(..) => None,
-        };
-        change.into_iter().collect()
-    }
-}
-
-/// Who comes or goes by a deed.
-fn turns(deed: &Deed) -> Option<usize> {
-    match deed {
-        Deed::Connect(client) | Deed::Disconnect(client, _) | Deed::Return(client) => Some(*client),
-        Deed::Broadcast { .. }
-        | Deed::EndTick
-        | Deed::Join(..)
-        | Deed::Leave(..)
-        | Deed::Switch(..)
-        | Deed::Unwatch(..)
-        | Deed::Watch(..) => None,
+    fn owed(&self, before: &Scene, client: usize, room: usize) -> Option<Heard> {
+        let since = before.watches_since(client, room)?.max(before.tick());
+        let scenes = self.scenes[since..self.deeds.len()].windows(2);
+        let changes: Vec<(bool, usize)> =
+            scenes.flat_map(|pair| pair[0].changes(&pair[1], room)).collect();
+        let is_owed = !changes.is_empty();
+        is_owed.then_some(Heard { client, words: Words::Presence(room, changes) })
     }
 }
