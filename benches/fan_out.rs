@@ -25,8 +25,8 @@ const BODY_BYTES: usize = 128;
 
 /// A hub with `members` sockets in one room.
 fn hub_with_room(members: u32, now: Instant) -> (Hub, Vec<SocketId>) {
-    let (mut hub, sockets) = hub_with_sockets(members, now);
     let mut actions = Actions::default();
+    let (mut hub, sockets) = hub_with_sockets(members, now, &mut actions);
     for &socket in &sockets {
         hub.handle(Event::Join { socket, room: "room", ticket: Ticket(0) }, now, &mut actions);
     }

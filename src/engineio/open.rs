@@ -4,6 +4,7 @@
 //!
 //! Engine.IO protocol v4, "Handshake".
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -30,8 +31,8 @@ impl Open {
     pub fn encode(&self) -> String {
         let ms = |duration: Duration| duration.as_millis().try_into().unwrap_or(u32::MAX);
         let wire = Wire {
-            sid: self.sid.clone(),
-            upgrades: self.upgrades.clone(),
+            sid: Cow::Borrowed(&self.sid),
+            upgrades: Cow::Borrowed(&self.upgrades),
             ping_interval: ms(self.ping_interval),
             ping_timeout: ms(self.ping_timeout),
             max_payload: self.max_payload,
@@ -47,11 +48,11 @@ impl Open {
     /// [`DecodeError::Open`] if a key is missing or its value is of another type;
     /// an interval is at most 2^32 - 1 milliseconds.
     pub fn decode(json: &str) -> Result<Self, DecodeError> {
-        let wire: Wire =
+        let wire: Wire<'_> =
             serde_json::from_str(json).map_err(|error| DecodeError::Open(error.to_string()))?;
         Ok(Self {
-            sid: wire.sid,
-            upgrades: wire.upgrades,
+            sid: wire.sid.into_owned(),
+            upgrades: wire.upgrades.into_owned(),
             ping_interval: Duration::from_millis(wire.ping_interval.into()),
             ping_timeout: Duration::from_millis(wire.ping_timeout.into()),
             max_payload: wire.max_payload,
@@ -61,9 +62,9 @@ impl Open {
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
-    sid: String,
-    upgrades: Vec<String>,
+struct Wire<'a> {
+    sid: Cow<'a, str>,
+    upgrades: Cow<'a, [String]>,
     ping_interval: u32,
     ping_timeout: u32,
     #[serde(default = "max_payload_default")]

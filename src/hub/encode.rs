@@ -11,6 +11,32 @@ use crate::websocket::{Opcode, encode};
 /// How the arguments of a stamped message end: an object, then the array.
 pub(super) const STAMPED_END: &str = "}]";
 
+/// The decimal digits of a number, without a place on the heap: every message has some.
+pub(super) struct Digits {
+    bytes: [u8; Self::MAX],
+    start: usize,
+}
+
+impl Digits {
+    /// Those of 2^64 - 1.
+    const MAX: usize = 20;
+
+    pub(super) fn new(mut number: u64) -> Self {
+        let (mut bytes, mut start) = ([b'0'; Self::MAX], Self::MAX - 1);
+        bytes[start] += (number % 10) as u8;
+        while number >= 10 {
+            number /= 10;
+            start -= 1;
+            bytes[start] += (number % 10) as u8;
+        }
+        Self { bytes, start }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[self.start..]).expect("made of ASCII only")
+    }
+}
+
 /// One packet to be encoded.
 #[derive(Clone, Copy)]
 pub(super) struct Outgoing<'a> {
@@ -19,8 +45,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) namespace: &'a str,
     pub(super) id: Option<u64>,
     pub(super) payload: Payload<'a>,
-    /// Replaces the last two characters of the arguments, if there is any.
-    pub(super) stamp: &'a [&'a str],
+    /// A key and its number, put behind what the object that ends the arguments has.
+    pub(super) stamp: Option<[&'a str; 2]>,
     /// A further argument, from which a client that comes back goes on.
     pub(super) offset: Option<&'a str>,
 }
@@ -28,7 +54,7 @@ pub(super) struct Outgoing<'a> {
 impl<'a> Outgoing<'a> {
     /// An event without an ack or a stamp.
     pub(super) fn event(namespace: &'a str, payload: Payload<'a>) -> Self {
-        Self { kind: Kind::Event, namespace, id: None, payload, stamp: &[], offset: None }
+        Self { kind: Kind::Event, namespace, id: None, payload, stamp: None, offset: None }
     }
 }
 
@@ -106,40 +132,34 @@ impl Hub {
 
 impl Actions {
     /// Sends one Engine.IO text packet, given in parts.
-    pub(super) fn send_text(&mut self, parts: &[&str], to: ConnId) {
+    pub(super) fn send_text<const N: usize>(&mut self, parts: [&str; N], to: ConnId) {
         let frame = self.bytes.len();
-        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
-        encode(Opcode::Text, &parts, None, &mut self.bytes);
+        encode(Opcode::Text, &parts.map(str::as_bytes), None, &mut self.bytes);
         self.push_send(frame, [to], Loss::Never);
     }
 
     /// Encodes a packet, each frame complete, all of them adjacent.
     fn encode(&mut self, parser: Parser, packet: Outgoing<'_>) {
         let Outgoing { kind, namespace, id, payload, stamp, offset } = packet;
-        let stamp = if stamp.is_empty() { &[][..] } else { &stamp[..stamp.len() - 1] };
-        let (cut, end) = match (stamp.is_empty(), offset.is_none()) {
-            (true, true) => (0, [""; 4]),
-            (true, false) => (1, [",\"", offset.unwrap_or_default(), "\"]", ""]),
-            (false, true) => (STAMPED_END.len(), [STAMPED_END, "", "", ""]),
-            (false, false) => (STAMPED_END.len(), ["}", ",\"", offset.unwrap_or_default(), "\"]"]),
+        let (cut, end) = match (stamp, offset) {
+            (None, None) => (0, [""; 3]),
+            (None, Some(offset)) => (1, [",\"", offset, "\"]"]),
+            (Some(_), None) => (STAMPED_END.len(), [STAMPED_END, "", ""]),
+            (Some(_), Some(offset)) => (STAMPED_END.len(), ["},\"", offset, "\"]"]),
         };
         let json = &payload.json[..payload.json.len() - cut];
+        let ([key, number], [end, offset, last]) = (stamp.unwrap_or_default(), end);
         if parser == Parser::MessagePack {
-            let json = format!("{json}{}{}", stamp.concat(), end.concat());
+            let json = [json, key, number, end, offset, last].concat();
             let json = (!json.is_empty()).then_some(&*json);
             let mut body = Vec::new();
             msgpack::encode(kind, namespace, id, json, payload.attachments, &mut body);
             return encode(Opcode::Binary, &[&body], None, &mut self.bytes);
         }
-        let mut head = String::new();
-        socketio::encode_head(kind, payload.attachments.len(), namespace, id, &mut head);
-        let mut parts: [&[u8]; 12] = [&[]; 12];
-        parts[0] = b"4";
-        parts[1] = head.as_bytes();
-        parts[2] = json.as_bytes();
-        for (part, text) in parts[3..].iter_mut().zip(stamp.iter().chain(&end)) {
-            *part = text.as_bytes();
-        }
+        self.head.clear();
+        self.head.push('4');
+        socketio::encode_head(kind, payload.attachments.len(), namespace, id, &mut self.head);
+        let parts = [&*self.head, json, key, number, end, offset, last].map(str::as_bytes);
         encode(Opcode::Text, &parts, None, &mut self.bytes);
         for attachment in payload.attachments {
             encode(Opcode::Binary, &[attachment], None, &mut self.bytes);
@@ -165,6 +185,18 @@ impl Actions {
         } else {
             let (frame, to) = (frame..self.bytes.len(), first..self.recipients.len());
             self.list.push(Action::Send { frame, to, loss });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_number() {
+        for number in [0, 7, 9, 10, 99, 100, 12_345, u64::MAX / 10, u64::MAX] {
+            assert_eq!(Digits::new(number).as_str(), number.to_string());
         }
     }
 }

@@ -559,6 +559,8 @@ pub struct Actions {
     pub bytes: Vec<u8>,
     /// Connections.
     pub recipients: Vec<ConnId>,
+    /// What stands before a packet's JSON while it is encoded.
+    pub(super) head: String,
 }
 
 impl Actions {

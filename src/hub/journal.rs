@@ -22,7 +22,6 @@
 //! A ghost is in no room, but its rooms are held for it: what they count goes on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,6 +72,9 @@ pub struct Offset {
 }
 
 impl Offset {
+    /// Numbers of 32, 8 and twice 64 bits in hexadecimal, and what is between them.
+    const CHARACTERS_MAX: usize = 8 + 2 + 16 + 16 + 3;
+
     /// Reads what a client presents; none if it is no offset of ours.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.').map(|part| u64::from_str_radix(part, 16).ok());
@@ -85,13 +87,24 @@ impl Offset {
         };
         parts.next().is_none().then_some(offset)
     }
+
+    /// What a client gets to present; it is part of every event, so it is spelled by hand.
+    pub(super) fn spell(&self) -> String {
+        let mut text = String::with_capacity(Self::CHARACTERS_MAX);
+        push_hex(self.epoch.into(), &mut text);
+        for number in [self.shard.0.into(), self.number, self.own] {
+            text.push('.');
+            push_hex(number, &mut text);
+        }
+        text
+    }
 }
 
-impl fmt::Display for Offset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { epoch, shard, number, own } = self;
-        write!(f, "{epoch:x}.{:x}.{number:x}.{own:x}", shard.0)
+fn push_hex(number: u64, text: &mut String) {
+    if number >= 16 {
+        push_hex(number / 16, text);
     }
+    text.push(char::from(b"0123456789abcdef"[(number % 16) as usize]));
 }
 
 /// What a shard emitted to one of its sockets itself.
@@ -539,5 +552,23 @@ impl Session {
             ended.is_none()
         });
         self.forgotten = forgotten;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_is_read_as_it_is_spelled() {
+        for number in [0, 9, 10, 15, 16, 255, 256, u64::from(u32::MAX), u64::MAX] {
+            let epoch = u32::try_from(number).unwrap_or(u32::MAX);
+            let offset = Offset { epoch, shard: ShardId(number as u8), number, own: number / 3 };
+            let text = offset.spell();
+            let Offset { epoch, shard, number, own } = offset;
+            assert_eq!(text, format!("{epoch:x}.{:x}.{number:x}.{own:x}", shard.0));
+            assert!(text.len() <= Offset::CHARACTERS_MAX);
+            assert_eq!(Offset::parse(&text), Some(offset));
+        }
     }
 }

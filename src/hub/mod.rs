@@ -216,7 +216,7 @@ impl Hub {
             ping_timeout: self.limits.ping_timeout,
             max_payload: self.limits.max_payload,
         };
-        actions.send_text(&["0", &open.encode()], conn);
+        actions.send_text(["0", &open.encode()], conn);
         if opening.revision == Revision::V3 && !opening.is_raw {
             self.connect_to_root(conn, actions);
         }
@@ -303,7 +303,7 @@ impl Hub {
             }
             match connection.heartbeat.handle_timeout(now, self.limits.ping_timeout) {
                 Some(Beat::Dead) => self.end(conn, None, Reason::PingTimeout, actions),
-                Some(Beat::Ping) => actions.send_text(&["2"], conn),
+                Some(Beat::Ping) => actions.send_text(["2"], conn),
                 None => {}
             }
             self.schedule(conn, due);

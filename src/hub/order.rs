@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::encode::{Outgoing, STAMPED_END};
+use super::encode::{Digits, Outgoing, STAMPED_END};
 use super::exchange::{Delivery, Manner, Message, Packet, Reply, Request};
 use super::journal::Remains;
 use super::namespace::{Acks, Awaiter, Order};
@@ -322,9 +322,8 @@ impl Hub {
                 elsewhere.push(key);
             }
         });
-        let seq_text = seq.map(|seq| seq.to_string());
-        let stamp = seq_text.as_deref().map(|seq| stamp(payload.json, seq));
-        let stamp = stamp.as_ref().map_or(&[][..], |stamp| stamp);
+        let digits = seq.map(Digits::new);
+        let stamp = digits.as_ref().map(|seq| stamp(payload.json, seq.as_str()));
         let offset = self.offset_now(namespace);
         let event = Outgoing::event(&here.name, payload);
         let event = Outgoing { stamp, offset: offset.as_deref(), ..event };
@@ -350,9 +349,8 @@ impl Hub {
         if volatile {
             return;
         }
-        let seq_text = seq.map(|seq| seq.to_string());
-        let stamp = seq_text.as_deref().map(|seq| stamp(payload.json, seq));
-        let stamp = stamp.as_ref().map_or(&[][..], |stamp| stamp);
+        let digits = seq.map(Digits::new);
+        let stamp = digits.as_ref().map(|seq| stamp(payload.json, seq.as_str()));
         let packet = Arc::new(stamped_packet(payload, stamp));
         let number = journal.record(now, from.map(|(_, sid)| sid), target, packet);
         self.at_mut(namespace).number = number;
@@ -553,18 +551,16 @@ fn by_shard(keys: Vec<SocketKey>) -> Vec<(ShardId, Vec<SocketKey>)> {
     groups
 }
 
-fn stamped_packet(payload: Payload<'_>, stamp: &[&str]) -> Packet {
-    if stamp.is_empty() {
-        return Packet::new(payload);
-    }
-    let mut json = String::from(&payload.json[..payload.json.len() - STAMPED_END.len()]);
-    stamp.iter().for_each(|part| json.push_str(part));
+fn stamped_packet(payload: Payload<'_>, stamp: Option<[&str; 2]>) -> Packet {
+    let Some([key, seq]) = stamp else { return Packet::new(payload) };
+    let open = &payload.json[..payload.json.len() - STAMPED_END.len()];
+    let json = [open, key, seq, STAMPED_END].concat();
     Packet { json: json.into(), attachments: payload.attachments.to_vec() }
 }
 
-/// The end of a stamped message: `,"seq":n}]`, without the comma in an empty object.
-fn stamp<'a>(json: &str, seq: &'a str) -> [&'a str; 3] {
+/// The stamp of a message: `,"seq":n`, without the comma in an empty object.
+fn stamp<'a>(json: &str, seq: &'a str) -> [&'a str; 2] {
     let body = json.strip_suffix(STAMPED_END).expect("a stamped message ends with an object");
     let key = if body.ends_with('{') { r#""seq":"# } else { r#","seq":"# };
-    [key, seq, STAMPED_END]
+    [key, seq]
 }

@@ -38,7 +38,7 @@ impl Hub {
                 connection.decoder.text(text, &limits)
             }
             Ok(engineio::Packet::Ping(data)) if revision == Revision::V3 => {
-                return actions.send_text(&["3", data], conn);
+                return actions.send_text(["3", data], conn);
             }
             Ok(engineio::Packet::Pong("")) if revision == Revision::V4 => {
                 return self.pong(conn, now);

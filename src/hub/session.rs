@@ -198,8 +198,11 @@ impl Hub {
         self.set_membership(conn, namespace, Some(Membership::Joined(key)));
         let reply = match (self.revision(conn), &begun) {
             (Revision::V3, _) => String::new(),
-            (Revision::V4, None) => format!(r#"{{"sid":"{sid}"}}"#),
-            (Revision::V4, Some(begun)) => format!(r#"{{"sid":"{sid}","pid":"{}"}}"#, begun.pid),
+            (Revision::V4, None) => [r#"{"sid":""#, sid.as_str(), r#""}"#].concat(),
+            (Revision::V4, Some(begun)) => {
+                let pid = begun.pid.as_str();
+                [r#"{"sid":""#, sid.as_str(), r#"","pid":""#, pid, r#""}"#].concat()
+            }
         };
         self.send_packet(Kind::Connect, &self.at(namespace).name, &reply, conn, actions);
         let restored = begun.and_then(|begun| begun.restored);
@@ -242,7 +245,7 @@ impl Hub {
 
     /// The offset of what is sent now, `number` being the last broadcast's.
     fn offset(&self, number: u64) -> String {
-        Offset { epoch: self.epoch, shard: self.shard, number, own: self.own }.to_string()
+        Offset { epoch: self.epoch, shard: self.shard, number, own: self.own }.spell()
     }
 
     /// The offset of what is sent to many now, if sessions can be recovered.

@@ -1,6 +1,7 @@
 //! The membership of every room of one namespace.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::presence::{Change, Notice, Presence};
 use super::{Sid, SocketKey};
@@ -22,7 +23,7 @@ pub enum JoinError {
 /// The membership of every room of one namespace, whichever shard its sockets are on.
 #[derive(Debug, Default)]
 pub struct Rooms {
-    by_name: BTreeMap<Box<str>, u32>,
+    by_name: BTreeMap<Arc<str>, u32>,
     rooms: Vec<Room>,
     free: Vec<u32>,
     /// By [`SocketKey::shard`] and [`SocketKey::index`].
@@ -33,7 +34,7 @@ pub struct Rooms {
 
 #[derive(Debug, Default)]
 struct Room {
-    name: Box<str>,
+    name: Arc<str>,
     members: Vec<SocketKey>,
     seq: u64,
     /// How many may come back to it.
@@ -80,7 +81,8 @@ impl Rooms {
         rooms_max: usize,
     ) -> Result<usize, JoinError> {
         let joined = self.joined(socket).ok_or(JoinError::Gone)?;
-        if let Some(&at) = self.by_name.get(room)
+        let known = self.by_name.get(room).copied();
+        if let Some(at) = known
             && joined.place_in(at).is_some()
         {
             return Ok(self.rooms[at as usize].members.len());
@@ -88,7 +90,7 @@ impl Rooms {
         if joined.rooms.len() >= rooms_max {
             return Err(JoinError::TooMany { max: rooms_max });
         }
-        let at = self.room_at(room);
+        let at = known.unwrap_or_else(|| self.new_room(room));
         self.enter(socket, at);
         Ok(self.rooms[at as usize].members.len())
     }
@@ -116,12 +118,7 @@ impl Rooms {
         next: &str,
         rooms_max: usize,
     ) -> Result<usize, JoinError> {
-        let joined = self.joined(socket).ok_or(JoinError::Gone)?;
-        let place_in = |room: &str| self.by_name.get(room).and_then(|&at| joined.place_in(at));
-        let freed = usize::from(previous != next && place_in(previous).is_some());
-        if place_in(next).is_none() && joined.rooms.len() - freed >= rooms_max {
-            return Err(JoinError::TooMany { max: rooms_max });
-        }
+        // Who has left a room has a place for another: if it is refused, it left none.
         if previous != next {
             self.leave(socket, previous);
         }
@@ -214,14 +211,15 @@ impl Rooms {
         rooms_max: usize,
     ) -> Result<Vec<Sid>, JoinError> {
         let watching = &self.joined(socket).ok_or(JoinError::Gone)?.watching;
-        let known = self.by_name.get(room).is_some_and(|at| watching.contains(at));
-        if !known && watching.len() >= rooms_max {
+        let known = self.by_name.get(room).copied();
+        let is_watched = known.is_some_and(|at| watching.contains(&at));
+        if !is_watched && watching.len() >= rooms_max {
             return Err(JoinError::TooMany { max: rooms_max });
         }
-        let at = self.room_at(room);
+        let at = known.unwrap_or_else(|| self.new_room(room));
         let presence = self.rooms[at as usize].presence.get_or_insert_default();
         presence.watch(socket);
-        if !known && let Some(joined) = self.joined_mut(socket) {
+        if !is_watched && let Some(joined) = self.joined_mut(socket) {
             joined.watching.push(at);
         }
         Ok(self.member_ids(room))
@@ -271,11 +269,9 @@ impl Rooms {
         (joined.generation == socket.generation).then_some(joined)
     }
 
-    fn room_at(&mut self, name: &str) -> u32 {
-        if let Some(&at) = self.by_name.get(name) {
-            return at;
-        }
-        let room = Room { name: name.into(), ..Room::default() };
+    fn new_room(&mut self, name: &str) -> u32 {
+        let name: Arc<str> = name.into();
+        let room = Room { name: Arc::clone(&name), ..Room::default() };
         let at = match self.free.pop() {
             Some(at) => {
                 self.rooms[at as usize] = room;
@@ -286,7 +282,7 @@ impl Rooms {
                 u32::try_from(self.rooms.len() - 1).expect("fewer than 2^32 rooms fit in memory")
             }
         };
-        self.by_name.insert(name.into(), at);
+        self.by_name.insert(name, at);
         at
     }
 
