@@ -37,6 +37,8 @@ pub struct Queued {
     pub bytes: usize,
     /// Packets of the one for which most wait.
     pub packets_max: usize,
+    /// Bytes of the one for which most wait.
+    pub bytes_max: usize,
 }
 
 /// One value of a metric: a label besides the shard's, if there is one, and the number.
@@ -93,6 +95,9 @@ impl Text<'_> {
             "Packets that wait for the slowest connection.",
             |shard| shard.queued.packets_max,
         )?;
+        self.gauge("queue_bytes_max", "Bytes that wait for the slowest connection.", |shard| {
+            shard.queued.bytes_max
+        })?;
         self.gauge("draining", "Whether the server lets its clients go.", |shard| {
             usize::from(shard.draining)
         })
@@ -240,7 +245,8 @@ mod tests {
         counters.dropped.oldest = 5;
         counters.tick_length.record(Duration::from_micros(30));
         let census = Census { connections: 10, rooms: 4, ..Census::default() };
-        let queued = Queued { connections: 1, packets: 8, bytes: 900, packets_max: 8 };
+        let queued =
+            Queued { connections: 1, packets: 8, bytes: 900, packets_max: 8, bytes_max: 900 };
         let draining = false;
         let first = Snapshot { shard: ShardId(0), draining, census, polling: 4, queued, counters };
         [first, Snapshot { shard: ShardId(1), draining: true, ..first }]

@@ -293,6 +293,7 @@ impl<S: Stream> Streams<S> {
                 queued.packets += waiting.packets();
                 queued.bytes += waiting.bytes();
                 queued.packets_max = queued.packets_max.max(waiting.packets());
+                queued.bytes_max = queued.bytes_max.max(waiting.bytes());
             }
         }
         (polling, queued)
