@@ -121,6 +121,7 @@ fn what_is_printed_reads_as_what_it_says() {
         --websocket-compression-threshold-bytes 0 --cors-origin https://a.example,* --cors-credentials true \
         --recovery-enabled true --recovery-window 7s --recovery-packets-max 7 \
         --recovery-bytes-max 7 --recovery-sessions-max 7 --recovery-own-packets-max 7 \
+        --recovery-missed-packets-max 7 --recovery-missed-bytes-max 7 \
         --limits-outbound-bytes-max 1GiB --limits-outbound-packets-max 4 --limits-policy drop_newest \
         --limits-events-waiting-max 1 --limits-attachments-max 0 \
         --limits-rooms-per-socket-max 1000000 --limits-namespaces-per-connection-max 2 \

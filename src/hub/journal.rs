@@ -44,6 +44,12 @@ pub struct Recovery {
     pub sessions_max: usize,
     /// What a handler emits to its own socket, kept per session.
     pub own_packets_max: usize,
+    /// Packets that one session may have missed: of more it is not recovered, since a client
+    /// that is sent them all at once would be closed as a slow one. A server takes half of
+    /// what may wait for a client, if that is less.
+    pub missed_packets_max: usize,
+    /// Bytes that one session may have missed, in the same way.
+    pub missed_bytes_max: usize,
 }
 
 impl Default for Recovery {
@@ -54,6 +60,8 @@ impl Default for Recovery {
             bytes_max: 32 << 20,
             sessions_max: 10_000,
             own_packets_max: 256,
+            missed_packets_max: 8_192,
+            missed_bytes_max: 2 << 20,
         }
     }
 }
@@ -246,6 +254,13 @@ pub enum Missed {
     Said(u64, Arc<Packet>),
 }
 
+impl Missed {
+    fn bytes(&self) -> usize {
+        let (Self::Own(_, packet) | Self::Said(_, packet)) = self;
+        packet.bytes()
+    }
+}
+
 /// A socket that begins, or goes on with, a session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
@@ -396,12 +411,14 @@ impl Journal {
             self.sessions.remove(&pid);
             return Claim::No;
         }
-        let restored = Restored {
-            sid: session.sid,
-            rooms: session.rooms(),
-            data: session.data.clone(),
-            missed: session.missed(seen, &self.log),
-        };
+        let missed = session.missed(seen, &self.log);
+        let bytes: usize = missed.iter().map(Missed::bytes).sum();
+        if missed.len() > self.limits.missed_packets_max || bytes > self.limits.missed_bytes_max {
+            self.sessions.remove(&pid);
+            return Claim::No;
+        }
+        let (sid, rooms, data) = (session.sid, session.rooms(), session.data.clone());
+        let restored = Restored { sid, rooms, data, missed };
         let session = self.sessions.get_mut(&pid).expect("just found");
         session.state = State::Live(arrival.socket);
         // What it has not seen of the last phase is emitted anew in this one.

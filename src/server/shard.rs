@@ -26,7 +26,7 @@ use super::ticker::run_ticker;
 use super::visit::receive_visits;
 use crate::app::{Engine, Io, run_calls};
 use crate::engineio::Revision;
-use crate::hub::{ConnId, Hub};
+use crate::hub::{ConnId, Hub, Limits, Recovery};
 use crate::net::{self, Listener, Stream};
 use crate::room::Sid;
 use crate::shard::{Closing, Core, Exchange, Seat, Witness};
@@ -227,7 +227,7 @@ impl<S: Stream> Shard<S> {
         io: Io,
     ) -> (Self, mpsc::Receiver<Newborn>) {
         let now = || Instant::now().into_std();
-        let (limits, seed) = (config.limits.clone(), config.seed);
+        let (limits, seed) = (limits(&config), config.seed);
         let core = Core::new(exchange, limits, &io.names(), seed, now, witness);
         io.attach(&core);
         let measures_bytes = core.read(Hub::measures_bytes);
@@ -304,6 +304,16 @@ impl<S: Stream> Shard<S> {
         self.core.remove(conn);
         self.streams.borrow_mut().remove(conn);
     }
+}
+
+/// The hub's bounds: what a client has missed is sent at once, and has to leave room for more.
+fn limits(config: &Config) -> Limits {
+    let mut limits = config.limits.clone();
+    if let Some(Recovery { missed_packets_max, missed_bytes_max, .. }) = &mut limits.recovery {
+        *missed_packets_max = (*missed_packets_max).min(config.outbound_packets_max / 2);
+        *missed_bytes_max = (*missed_bytes_max).min(config.outbound_bytes_max / 2);
+    }
+    limits
 }
 
 /// Closes what is still open when the shard ends, in the order of the streams'

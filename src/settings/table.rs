@@ -370,6 +370,15 @@ fn recovery() -> Group {
                 count(ITEMS),
                 |to| &mut to.recovery.limits.own_packets_max,
             ),
+            setting(
+                "missed_packets_max",
+                "What one session may have missed; never more than half of what may wait for a client.",
+                count(ITEMS),
+                |to| &mut to.recovery.limits.missed_packets_max,
+            ),
+            setting("missed_bytes_max", "The same in bytes.", bytes(BYTES), |to| {
+                &mut to.recovery.limits.missed_bytes_max
+            }),
         ],
     )
 }

@@ -367,6 +367,8 @@ const LONG: Recovery = Recovery {
     bytes_max: 1 << 20,
     sessions_max: 100,
     own_packets_max: 1_000,
+    missed_packets_max: 10_000,
+    missed_bytes_max: 1 << 20,
 };
 
 const TIGHT: Recovery = Recovery {
@@ -375,6 +377,8 @@ const TIGHT: Recovery = Recovery {
     bytes_max: 200,
     sessions_max: 2,
     own_packets_max: 2,
+    missed_packets_max: 5,
+    missed_bytes_max: 150,
 };
 
 fn run(shards: u8, recovery: Recovery, deeds: &[Deed]) -> World {
@@ -444,6 +448,21 @@ fn who_leaves_by_itself_or_is_put_out_does_not_come_back() {
     world.come_back(0, 0);
     assert_ne!(world.clients[0].pid, pid);
     assert_eq!(world.hubs[0].census().sessions_waiting, 0);
+}
+
+#[test]
+fn who_has_missed_more_than_is_sent_at_once_is_not_recovered() {
+    for (missed_packets_max, missed_bytes_max) in [(2, 1_000), (1_000, 24)] {
+        for (said, recoveries) in [(2, 1), (3, 0)] {
+            let mut world =
+                World::new(1, Recovery { missed_packets_max, missed_bytes_max, ..LONG });
+            world.come_back(0, 0);
+            world.cut(0, true);
+            (0..said).for_each(|_| world.perform(Deed::SayToAll));
+            world.come_back(0, 0);
+            assert_eq!(world.clients[0].recoveries, recoveries, "{said} said");
+        }
+    }
 }
 
 #[test]

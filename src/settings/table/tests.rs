@@ -13,7 +13,7 @@ use crate::settings::options::{Options, Tls};
 use crate::settings::setting::{Setting, settings};
 
 /// Values besides the default: enough that two fields with the same default differ.
-const VALUES: [(&str, &str); 53] = [
+const VALUES: [(&str, &str); 55] = [
     ("listen", "127.0.0.1:4001"),
     ("path", "/live/"),
     ("namespace", "/a,/b"),
@@ -58,6 +58,8 @@ const VALUES: [(&str, &str); 53] = [
     ("recovery.bytes_max", "4020"),
     ("recovery.sessions_max", "4021"),
     ("recovery.own_packets_max", "4022"),
+    ("recovery.missed_packets_max", "4023"),
+    ("recovery.missed_bytes_max", "4024"),
     ("metrics.address", "127.0.0.1:4028"),
     ("tls.certificate", "certificate.pem"),
     ("tls.key", "key.pem"),
@@ -233,6 +235,8 @@ fn every_limit_arrives_where_it_is_used() {
         bytes_max: 4020,
         sessions_max: 4021,
         own_packets_max: 4022,
+        missed_packets_max: 4023,
+        missed_bytes_max: 4024,
     };
     assert_eq!(recovery, Some(expected));
     assert_eq!((ping_interval, ping_timeout, connect_timeout), (ms(4005), ms(4006), ms(4007)));
