@@ -11,6 +11,7 @@
 //! connection is on, for one.
 
 mod namespaces;
+mod outbound;
 mod reader;
 mod recovery;
 
@@ -30,10 +31,12 @@ pub const RUNS_MIN: u64 = 1_000;
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "`text` says what each one is")]
 pub enum Situation {
+    BacklogFull,
     BacklogSizedMessage,
     BinaryDelivered,
     ClientsSwap,
     EmptyRoomRevived,
+    EventsDropped,
     HeardAfterHalfOpenUpgrade,
     JoinAndMessageInOneStep,
     JoinUnackedAtCrash,
@@ -57,6 +60,8 @@ pub enum Situation {
     RoomOfOne,
     ServerGivesUpAClient,
     SessionTakenOver,
+    SlowReaderClosed,
+    SlowReaderHears,
     SpeakerSwitches,
     SwitchBetweenSpeakers,
     TwinRoomsSpeak,
@@ -66,11 +71,13 @@ pub enum Situation {
 
 impl Situation {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 36] = [
+        Self::BacklogFull,
         Self::BacklogSizedMessage,
         Self::BinaryDelivered,
         Self::ClientsSwap,
         Self::EmptyRoomRevived,
+        Self::EventsDropped,
         Self::HeardAfterHalfOpenUpgrade,
         Self::JoinAndMessageInOneStep,
         Self::JoinUnackedAtCrash,
@@ -94,6 +101,8 @@ impl Situation {
         Self::RoomOfOne,
         Self::ServerGivesUpAClient,
         Self::SessionTakenOver,
+        Self::SlowReaderClosed,
+        Self::SlowReaderHears,
         Self::SpeakerSwitches,
         Self::SwitchBetweenSpeakers,
         Self::TwinRoomsSpeak,
@@ -104,10 +113,12 @@ impl Situation {
     /// What happens in it.
     pub const fn text(self) -> &'static str {
         match self {
+            Self::BacklogFull => "as many packets wait for a client as may",
             Self::BacklogSizedMessage => "a message longer than a stream's buffer is delivered",
             Self::BinaryDelivered => "a message with attachments is delivered",
             Self::ClientsSwap => "two clients change places between two rooms at once",
             Self::EmptyRoomRevived => "a room that all have left is joined again",
+            Self::EventsDropped => "events are dropped for a client that does not read",
             Self::HeardAfterHalfOpenUpgrade => {
                 "a client hears a message over polling after an upgrade that came to nothing"
             }
@@ -143,6 +154,8 @@ impl Situation {
             Self::SessionTakenOver => {
                 "a client comes back while the server holds its old connection alive"
             }
+            Self::SlowReaderClosed => "a client is closed because too much waits for it",
+            Self::SlowReaderHears => "a client that reads slowly hears a message",
             Self::SpeakerSwitches => "a client switches rooms with its own message on its way",
             Self::SwitchBetweenSpeakers => "a switch, while others speak in both of its rooms",
             Self::TwinRoomsSpeak => "messages to rooms of one name in two namespaces at once",
@@ -161,11 +174,14 @@ impl Situation {
             | Self::ReconnectUnderFaults
             | Self::ResetUnderTraffic
             | Self::RestartedAgain
-            | Self::ServerGivesUpAClient => true,
-            Self::BacklogSizedMessage
+            | Self::ServerGivesUpAClient
+            | Self::SlowReaderHears => true,
+            Self::BacklogFull
+            | Self::BacklogSizedMessage
             | Self::BinaryDelivered
             | Self::ClientsSwap
             | Self::EmptyRoomRevived
+            | Self::EventsDropped
             | Self::HeardAfterHalfOpenUpgrade
             | Self::JoinAndMessageInOneStep
             | Self::MessageInFlightAtDisconnect
@@ -181,6 +197,7 @@ impl Situation {
             | Self::ReplayAmidTraffic
             | Self::RoomOfOne
             | Self::SessionTakenOver
+            | Self::SlowReaderClosed
             | Self::SpeakerSwitches
             | Self::SwitchBetweenSpeakers
             | Self::TwinRoomsSpeak
@@ -202,6 +219,7 @@ pub fn of(plan: &Plan, history: &History) -> Times {
     let mut times = reader::of(plan, history);
     recovery::count(plan, history, &mut times);
     namespaces::count(plan, history, &mut times);
+    outbound::count(plan, history, &mut times);
     times
 }
 

@@ -22,6 +22,8 @@ pub struct Step {
     pub links: BTreeMap<u32, LinkState>,
     /// Whose processes do not run.
     pub frozen: Frozen,
+    /// Which clients read slowly: so many bytes a millisecond.
+    pub slow_readers: BTreeMap<u32, u32>,
     /// Whose connections are reset at this moment.
     pub resets: BTreeSet<u32>,
 }
@@ -152,7 +154,9 @@ pub fn timeline(plan: &Plan) -> Vec<Step> {
         .filter(|&at_ms| at_ms <= plan.duration_ms)
         .collect();
     let mut steps: Vec<Step> = boundaries.iter().map(|&at_ms| step(plan, at_ms)).collect();
-    let all = |step: &Step| (step.server, step.links.clone(), step.frozen.clone());
+    let all = |step: &Step| {
+        (step.server, step.links.clone(), step.frozen.clone(), step.slow_readers.clone())
+    };
     steps.dedup_by(|next, previous| next.resets.is_empty() && all(next) == all(previous));
     steps
 }
@@ -184,7 +188,8 @@ fn step(plan: &Plan, at_ms: u64) -> Step {
     let begun = active.iter().filter(|fault| fault.from_ms == at_ms);
     let resets = begun.filter(|fault| matches!(fault.kind, FaultKind::Reset { .. }));
     let resets = resets.flat_map(|fault| fault.kind.clients().iter().copied()).collect();
-    Step { at_ms, server, links, frozen: frozen(&active), resets }
+    let (frozen, slow_readers) = (frozen(&active), slow_readers(&active));
+    Step { at_ms, server, links, frozen, slow_readers, resets }
 }
 
 fn frozen(active: &[&Fault]) -> Frozen {
@@ -196,6 +201,20 @@ fn frozen(active: &[&Fault]) -> Frozen {
         }
     }
     frozen
+}
+
+/// Of several paces the slowest counts.
+fn slow_readers(active: &[&Fault]) -> BTreeMap<u32, u32> {
+    let mut slow: BTreeMap<u32, u32> = BTreeMap::new();
+    for fault in active {
+        if let FaultKind::SlowReader { clients, bytes_per_ms } = &fault.kind {
+            for &client in clients {
+                let pace = slow.entry(client).or_insert(*bytes_per_ms);
+                *pace = (*pace).min(*bytes_per_ms);
+            }
+        }
+    }
+    slow
 }
 
 /// A partition beats a stall; of several latencies the last one begun counts, of several
@@ -218,7 +237,8 @@ fn link(client: u32, active: &[&Fault], usual: Latency) -> LinkState {
             | FaultKind::FreezeServer
             | FaultKind::Kill
             | FaultKind::PowerLoss
-            | FaultKind::Reset { .. } => {}
+            | FaultKind::Reset { .. }
+            | FaultKind::SlowReader { .. } => {}
             FaultKind::Loss { percent, .. } => {
                 weather.loss_percent = weather.loss_percent.max(*percent);
             }
@@ -304,6 +324,32 @@ mod tests {
     }
 
     #[test]
+    fn of_two_paces_the_slower_counts() {
+        let slow = |clients: &[u32], bytes_per_ms| FaultKind::SlowReader {
+            clients: clients.to_vec(),
+            bytes_per_ms,
+        };
+        let steps = timeline(&plan_with(vec![
+            fault(100, 400, slow(&[0], 9)),
+            fault(200, 300, slow(&[0, 1], 5)),
+        ]));
+        let paces: Vec<_> = steps
+            .iter()
+            .map(|step| (step.at_ms, step.slow_readers.get(&0), step.slow_readers.get(&1)))
+            .collect();
+        assert_eq!(
+            paces,
+            [
+                (0, None, None),
+                (100, Some(&9), None),
+                (200, Some(&5), Some(&5)),
+                (300, Some(&9), None),
+                (400, None, None)
+            ]
+        );
+    }
+
+    #[test]
     fn all_is_well_at_the_end_of_every_plan() {
         for seed in 0..200 {
             let plan = generate(seed, &Profile::default());
@@ -316,6 +362,7 @@ mod tests {
                 assert_eq!(state.latency, plan.network.latency);
                 assert_eq!(state.weather, Weather::default());
             }
+            assert!(last.slow_readers.is_empty());
         }
     }
 }

@@ -246,7 +246,7 @@ impl AsyncWrite for Connection {
 }
 
 /// The same plan without what a foreign server cannot be asked for: shards, sessions that
-/// are recovered, watches (the chat's notices are the engine's own), and stalls of a process
+/// are recovered, bounds of what waits, watches (the chat's notices are the engine's own), and stalls of a process
 /// whose tasks nobody holds; and without upgrades that stay half open, which are a trial of
 /// their own. And with more patience: a ping waits behind what was said
 /// before it, and for most servers its time runs from when it was put there.
@@ -257,6 +257,8 @@ pub fn without_what_needs_parlor(mut plan: Plan) -> Plan {
     plan.server.exchange_delay_max_ms = 0;
     plan.server.recovery_window_ms = 0;
     plan.server.recovery_packets_max = 0;
+    plan.server.outbound = None;
+    plan.server.events_waiting_max = 0;
     plan.faults.retain(|fault| fault.kind != FaultKind::FreezeServer);
     for client in &mut plan.clients {
         client.recovers = false;

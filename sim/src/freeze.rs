@@ -14,9 +14,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Whether one host is stalled.
+use crate::shaped::Pace;
+
+/// Whether one host is stalled, and how fast it reads.
 #[derive(Debug, Default)]
 pub(crate) struct Switch {
+    /// Of its streams.
+    pub(crate) pace: Pace,
     is_frozen: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }

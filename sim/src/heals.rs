@@ -63,6 +63,7 @@ impl<'a> Recovery<'a> {
             Event::Acked { .. }
             | Event::Answered { .. }
             | Event::Asked { .. }
+            | Event::Backlog { .. }
             | Event::Census { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }

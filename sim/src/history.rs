@@ -61,6 +61,9 @@ pub enum Event {
     Answered { socket: SocketId, number: u64 },
     /// A numbered echo was asked for.
     Asked { socket: SocketId, number: u64 },
+    /// More waits for one client than at any time since the server started, or more was dropped:
+    /// the most packets and bytes since then, and how many events were dropped.
+    Backlog { packets: u64, bytes: u64, dropped: u64 },
     /// What the server still holds after everybody has gone, by what it is called.
     Census { held: Vec<(String, u64)> },
     /// CONNECT was answered, and the chat said hello: a socket lives. `server` names one
@@ -182,6 +185,7 @@ impl Event {
             Self::Acked { .. }
             | Self::Answered { .. }
             | Self::Asked { .. }
+            | Self::Backlog { .. }
             | Self::Census { .. }
             | Self::Connected { .. }
             | Self::Ended { .. }
@@ -239,7 +243,8 @@ impl Event {
             | Self::Upgraded { socket }
             | Self::Watched { socket, .. }
             | Self::WatchSent { socket, .. } => Some(*socket),
-            Self::Census { .. }
+            Self::Backlog { .. }
+            | Self::Census { .. }
             | Self::Expelled { .. }
             | Self::Fault { .. }
             | Self::GivenUp { .. }
@@ -260,6 +265,7 @@ impl Event {
             Self::Witnessed { order: Order::Broadcast { message, .. } } => *message,
             Self::Answered { .. }
             | Self::Asked { .. }
+            | Self::Backlog { .. }
             | Self::Census { .. }
             | Self::Connected { .. }
             | Self::Ended { .. }

@@ -9,12 +9,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parlor::check::{
-    self, Accepted, Checker, ClientId, Guarantee, Options, OrderBy, Record, Request, RoomId,
-    Verdict,
+    self, Accepted, Checker, ClientId, Guarantee, Guarantees, Options, OrderBy, Record, Request,
+    RoomId, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::acks;
+use crate::bounded;
 use crate::cleanup;
 use crate::heals;
 use crate::heartbeat;
@@ -76,6 +77,7 @@ pub struct Counts {
     pub expected: u64,
     pub delivered: u64,
     pub lost: u64,
+    pub dropped: u64,
     pub duplicate: u64,
     pub reordered: u64,
     pub indeterminate: u64,
@@ -90,6 +92,7 @@ impl Counts {
             (&mut self.expected, other.expected),
             (&mut self.delivered, other.delivered),
             (&mut self.lost, other.lost),
+            (&mut self.dropped, other.dropped),
             (&mut self.duplicate, other.duplicate),
             (&mut self.reordered, other.reordered),
             (&mut self.indeterminate, other.indeterminate),
@@ -122,9 +125,13 @@ impl Judgement {
 pub fn judge(plan: &Plan, history: &History) -> Judgement {
     let court = Court::of(history, OrderBy::Seq);
     let Judgement { mut failures, counts } = court.clients();
-    failures.extend(presence::check(history));
+    // Of a list of members and the notices of a watch each may have been dropped.
+    if court.dropped == 0 {
+        failures.extend(presence::check(history));
+    }
     failures.extend(heartbeat::check(plan, history));
     failures.extend(cleanup::check(history));
+    failures.extend(bounded::check(plan, history));
     failures.extend(namespaces::check(history));
     let seen: BTreeSet<String> = failures.iter().map(|failure| failure.guarantee.clone()).collect();
     let (sharper, _) = court.checked(true);
@@ -154,13 +161,16 @@ struct Court<'a> {
     returns: Returns,
     interruptions: Interruptions,
     order: OrderBy,
+    /// How many events the server says that it has dropped.
+    dropped: u64,
 }
 
 impl<'a> Court<'a> {
     fn of(history: &'a History, order: OrderBy) -> Self {
         let returns = Returns::of(history);
         let interruptions = Interruptions::of(history, &returns);
-        Self { history, names: Names::of(history), returns, interruptions, order }
+        let (names, dropped) = (Names::of(history), bounded::dropped(history));
+        Self { history, names, returns, interruptions, order, dropped }
     }
 
     /// What clients alone can see.
@@ -174,6 +184,7 @@ impl<'a> Court<'a> {
             expected: verdict.expected,
             delivered: verdict.delivered,
             lost: verdict.lost,
+            dropped: self.dropped,
             duplicate: verdict.duplicate,
             reordered: verdict.reordered,
             indeterminate: verdict.indeterminate,
@@ -186,15 +197,32 @@ impl<'a> Court<'a> {
     /// What the checkers say, with the engine's order or without.
     fn checked(&self, witnessed: bool) -> (Vec<Failure>, Verdict) {
         let verdict = self.verdict(witnessed);
-        let mut failures: Vec<Failure> =
-            verdict.violations.iter().map(|violation| self.named(violation, witnessed)).collect();
+        // Where events are dropped, what is lost is counted.
+        let is_counted = |guarantee| self.dropped > 0 && guarantee == Guarantee::JoinThenHear;
+        let told = verdict.violations.iter().filter(|it| !is_counted(it.guarantee));
+        let mut failures: Vec<Failure> = told.map(|it| self.named(it, witnessed)).collect();
         failures.extend(verdict.overflow.map(|bound| overflow(bound, witnessed)));
+        if self.dropped > 0 {
+            let at_us = self.history.until_settled().last().map_or(0, |entry| entry.at_us);
+            failures.extend(bounded::uncounted(verdict.lost, self.dropped, at_us));
+        }
         (failures, verdict)
+    }
+
+    /// What the checkers are to judge. Where events are dropped, what is lost has one name.
+    fn judged(&self) -> Guarantees {
+        match self.dropped {
+            0 => Guarantees::ALL,
+            _ => Guarantees::ALL
+                .without(Guarantee::AckMeansAccepted)
+                .without(Guarantee::SwitchAtomic),
+        }
     }
 
     fn verdict(&self, witnessed: bool) -> Verdict {
         let Self { history, names, returns, order, .. } = self;
-        let options = Options { witnessed, order: *order, ..Options::default() };
+        let judged = self.judged();
+        let options = Options { judged, witnessed, order: *order, ..Options::default() };
         let mut checker = Checker::new(options);
         let mut ended = BTreeSet::new();
         let entries = history.until_settled();
@@ -304,6 +332,7 @@ impl<'a> Names<'a> {
         self.room_ids[&(self.servers[&socket], name)]
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the checkers know of nothing else")]
     fn record(&self, event: &Event) -> Option<Record> {
         Some(match event {
             &Event::Acked { message, seq } => Record::Acked { message: message_id(message), seq },
@@ -348,29 +377,7 @@ impl<'a> Names<'a> {
                 let (from, to) = (self.room(*socket, from), self.room(*socket, to));
                 Record::SwitchSent { client: client(*socket), from, to }
             }
-            Event::Census { .. }
-            | Event::Expelled { .. }
-            | Event::Fault { .. }
-            | Event::GivenUp { .. }
-            | Event::HalfOpened { .. }
-            | Event::Heard { .. }
-            | Event::Illegal { .. }
-            | Event::Notice { .. }
-            | Event::Packets { .. }
-            | Event::Ponged { .. }
-            | Event::Quiet { .. }
-            | Event::Recovered { .. }
-            | Event::Replied { .. }
-            | Event::Said { .. }
-            | Event::TypingHeard { .. }
-            | Event::TypingSent { .. }
-            | Event::Unwatched { .. }
-            | Event::UnwatchSent { .. }
-            | Event::Upgraded { .. }
-            | Event::Watched { .. }
-            | Event::WatchSent { .. }
-            | Event::Wish { .. }
-            | Event::Witnessed { .. } => return None,
+            _ => return None,
         })
     }
 

@@ -133,6 +133,7 @@ pub mod acks;
 mod actor;
 pub mod application;
 pub mod beside;
+pub mod bounded;
 pub mod chat;
 pub mod cleanup;
 pub mod cli;

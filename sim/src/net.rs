@@ -15,7 +15,7 @@ use parlor::net::{Dialer, Listener};
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::plan::StreamShape;
-use crate::shaped::ShapedStream;
+use crate::shaped::{Pace, ShapedStream};
 
 /// What a world needs of a simulated network.
 pub trait SimNet {
@@ -27,8 +27,8 @@ pub trait SimNet {
     /// Binds the server's port on the current host.
     fn bind(shape: StreamShape) -> impl Future<Output = io::Result<Self::Listener>>;
 
-    /// Dials the server from the current host.
-    fn dialer(shape: StreamShape) -> Self::Dialer;
+    /// Dials the server from the current host, which reads at this pace.
+    fn dialer(shape: StreamShape, pace: Pace) -> Self::Dialer;
 }
 
 /// How a host ends; none does so before the world.
@@ -54,8 +54,8 @@ impl SimNet for Turmoil {
         Ok(SimListener { listener: TcpListener::bind(LISTEN).await?, shape })
     }
 
-    fn dialer(shape: StreamShape) -> SimDialer {
-        SimDialer(shape)
+    fn dialer(shape: StreamShape, pace: Pace) -> SimDialer {
+        SimDialer { shape, pace }
     }
 }
 
@@ -71,18 +71,22 @@ impl Listener for SimListener {
 
     async fn accept(&mut self) -> io::Result<(Self::Io, SocketAddr)> {
         let (stream, address) = self.listener.accept().await?;
-        Ok((ShapedStream::new(stream, self.shape), address))
+        Ok((ShapedStream::new(stream, self.shape, Pace::default()), address))
     }
 }
 
 /// Dials the server's host.
-#[derive(Clone, Copy, Debug)]
-pub struct SimDialer(StreamShape);
+#[derive(Clone, Debug)]
+pub struct SimDialer {
+    shape: StreamShape,
+    pace: Pace,
+}
 
 impl Dialer for SimDialer {
     type Io = ShapedStream<TcpStream>;
 
     async fn dial(&self) -> io::Result<Self::Io> {
-        Ok(ShapedStream::new(TcpStream::connect((SERVER, PORT)).await?, self.0))
+        let stream = TcpStream::connect((SERVER, PORT)).await?;
+        Ok(ShapedStream::new(stream, self.shape, self.pace.clone()))
     }
 }

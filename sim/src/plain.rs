@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use crate::plan::{
-    Act, Direction, FaultKind, Latency, Namespace, Network, Plan, Say, StreamShape, Substrate,
-    Transport,
+    Act, Direction, FaultKind, Latency, Namespace, Network, Plan, Policy, Say, StreamShape,
+    Substrate, Transport,
 };
 
 /// A moment without events is never made shorter than this, so that what was
@@ -61,7 +61,7 @@ fn edited(plan: &Plan, change: impl FnOnce(&mut Plan)) -> Plan {
     plan
 }
 
-/// Only the rooms in use, called a, b, c, in the order of their first use.
+/// Only the rooms in use, called a, b, c, in the order of their first use; or only one.
 fn plain_rooms(plan: &Plan) -> Vec<Plan> {
     let mut used: Vec<usize> = Vec::new();
     let operations = plan.clients.iter().flat_map(|client| &client.operations);
@@ -84,7 +84,13 @@ fn plain_rooms(plan: &Plan) -> Vec<Plan> {
             *room = letter;
         }
     });
-    vec![named, fewer]
+    let one = edited(plan, |plan| {
+        plan.rooms.truncate(1);
+        for operation in plan.clients.iter_mut().flat_map(|client| &mut client.operations) {
+            operation.act = operation.act.clone().with_rooms(|_| 0);
+        }
+    });
+    vec![named, fewer, one]
 }
 
 fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
@@ -111,6 +117,13 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
     if plan.server.recovery_window_ms > 0 {
         edit(&|plan| plan.server.recovery_window_ms = 2_500);
     }
+    edit(&|plan| plan.server.outbound = None);
+    edit(&|plan| plan.server.events_waiting_max = 0);
+    edit(&|plan| {
+        if let Some(outbound) = &mut plan.server.outbound {
+            outbound.policy = Policy::Disconnect;
+        }
+    });
     edit(&|plan| plan.server.ping_interval_ms = 300);
     edit(&|plan| plan.server.ping_timeout_ms = 200);
     edit(&|plan| plan.server.connect_timeout_ms = 500);
@@ -160,6 +173,7 @@ fn fault(plan: &Plan, index: usize, edits: &mut Vec<Plan>) {
         | FaultKind::Reorder { .. }
         | FaultKind::Reset { .. }
         | FaultKind::Slow { .. }
+        | FaultKind::SlowReader { .. }
         | FaultKind::Stall { .. } => {}
     }
     for &absent in fault.kind.clients() {

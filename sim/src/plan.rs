@@ -14,6 +14,7 @@ mod fault;
 mod half_open;
 mod json;
 mod namespace;
+mod outbound;
 mod party;
 mod say;
 
@@ -21,6 +22,7 @@ pub(crate) use bounds::{CLOSE_MS, LATE_MS_MAX, PROBE_MS, QUEUE_MS_MAX, RESEND_MS
 pub use fault::{Direction, Fault, FaultKind};
 pub use half_open::HalfOpen;
 pub use namespace::Namespace;
+pub use outbound::{Outbound, Policy};
 pub use say::Say;
 
 use std::collections::BTreeSet;
@@ -170,6 +172,12 @@ pub struct Server {
     /// How many broadcasts are kept for that; 0 for as many as the engine keeps by itself.
     #[serde(default)]
     pub recovery_packets_max: u32,
+    /// What may wait for a client that does not read, if that is less than usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbound: Option<Outbound>,
+    /// How many events of a connection may wait for handlers; 0 for as many as usual.
+    #[serde(default)]
+    pub events_waiting_max: u32,
 }
 
 /// Plans of the time before there were shards have one.
@@ -438,6 +446,9 @@ impl Plan {
         }
         if self.server.recovery_window_ms > DURATION_MAX_MS {
             return refuse("a recovery window that is too long".to_owned());
+        }
+        if self.server.outbound.is_some_and(Outbound::is_empty) {
+            return refuse("a server that may keep nothing for who is slow".to_owned());
         }
         self.check_clients()?;
         for fault in &self.faults {

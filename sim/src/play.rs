@@ -22,6 +22,7 @@ use crate::history::LEFT_NAMESPACE;
 use crate::net::{HostResult, SimNet};
 use crate::plan::{self, Act, Client, Plan};
 use crate::quiet::{Phase, Quiet, Who};
+use crate::shaped::Pace;
 use crate::stage::Stage;
 
 /// Something to do at a moment.
@@ -37,6 +38,7 @@ enum Cue {
 pub(crate) async fn run_client<N: SimNet>(
     plan: Rc<Plan>,
     client: Client,
+    pace: Pace,
     stage: Rc<Stage>,
     quiet: Rc<Quiet>,
 ) -> HostResult {
@@ -78,7 +80,7 @@ pub(crate) async fn run_client<N: SimNet>(
         },
         ..Options::default()
     };
-    let dialer = HalfOpenDialer::new(N::dialer(plan.network.stream), client.half_open);
+    let dialer = HalfOpenDialer::new(N::dialer(plan.network.stream, pace), client.half_open);
     let manner = match client.id % 3 {
         0 => Act::Vanish,
         1 => Act::Disconnect,
@@ -319,7 +321,7 @@ impl<D: Dialer> Player<D> {
     /// closes, but it neither damages nor refuses, and our clients keep to the protocol.
     ///
     /// A server that has given up on a client says so to its next request, whoever's
-    /// fault it was: that tells nothing if the network had faults.
+    /// fault it was: that tells nothing if there were faults.
     fn is_expulsion(&self, reason: &CloseReason) -> bool {
         /// RFC 6455, section 7.4.1: a purpose fulfilled, and an endpoint going away.
         const INNOCENT: [u16; 2] = [1000, 1001];
@@ -327,7 +329,7 @@ impl<D: Dialer> Player<D> {
         match reason {
             CloseReason::WebSocketClosed(code) => code.is_none_or(|code| !INNOCENT.contains(&code)),
             CloseReason::EngineClosed | CloseReason::Http(HttpError::Status(_)) if polls => {
-                self.plan.faults.is_empty()
+                !self.plan.disturbs()
             }
             CloseReason::EngineClosed
             | CloseReason::Handshake(_)
@@ -359,7 +361,7 @@ impl<D: Dialer> Player<D> {
         };
         self.known = phase;
         let is_hurried = self.quiet.is_hurried();
-        if phase == Phase::Healing && !self.plan.faults.is_empty() {
+        if phase == Phase::Healing && self.plan.disturbs() {
             self.seats.iter_mut().for_each(|seat| seat.is_in_step = false);
         }
         let actors = self.seats.iter_mut().map(|seat| &mut seat.actor);

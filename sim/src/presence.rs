@@ -102,6 +102,7 @@ impl<'a> Audience<'a> {
             Event::Acked { .. }
             | Event::Answered { .. }
             | Event::Asked { .. }
+            | Event::Backlog { .. }
             | Event::Census { .. }
             | Event::Delivered { .. }
             | Event::Expelled { .. }

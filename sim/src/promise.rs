@@ -1,6 +1,9 @@
 //! All that a run is judged by: each guarantee's name, and what it promises, for
 //! people who have never seen the contract.
 
+/// No more is kept for a client than the limits say.
+pub const BOUNDED: &str = "bounded";
+
 /// When everybody has gone, nothing is left of them.
 pub const CLEANUP: &str = "cleanup";
 
@@ -32,11 +35,16 @@ pub const SILENT_PEER_CLOSED: &str = "silent_peer_closed";
 pub const VOLATILE_ONLY_DROPS: &str = "volatile_only_drops";
 
 /// Every guarantee and its promise, by name.
-const PROMISES: [(&str, &str); 22] = [
+const PROMISES: [(&str, &str); 23] = [
     (
         "ack_means_accepted",
         "When a message's ack arrives, the message has its place in the order, and all members \
          will hear it.",
+    ),
+    (
+        BOUNDED,
+        "No more waits for a client than the limits say. Who does not read is closed, or loses \
+         whole events, which are counted; nobody else waits for it.",
     ),
     (CLEANUP, "When the last client has gone, the server holds nothing of any."),
     (

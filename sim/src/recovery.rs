@@ -15,6 +15,9 @@
 //! time. What clients alone can tell is judged by the [checkers](parlor::check), which see
 //! one stream as well.
 //!
+//! Where the server drops events for who is slow, a socket may lose what is said to it after
+//! its return, and is not recovered another time; what it missed before must still come.
+//!
 //! Not of this stream, by the protocol: answers, and what carries an offset only to repeat
 //! the last one, as presence does.
 
@@ -22,6 +25,7 @@ mod clients;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::bounded;
 use crate::history::{Event, History, Mark, MessageId, Order, SocketId};
 use crate::judge::Failure;
 use crate::promise::RECOVERY_EXACT;
@@ -53,6 +57,8 @@ struct Session<'a> {
     owed: VecDeque<(MessageId, &'a str)>,
     /// What it has not heard though it heard something later.
     skipped: BTreeMap<MessageId, &'a str>,
+    /// What it had still to hear when the engine last had it back.
+    missed: BTreeSet<MessageId>,
     heard: BTreeSet<MessageId>,
 }
 
@@ -68,6 +74,8 @@ struct Judge<'a> {
     returned: BTreeSet<SocketId>,
     /// Who has a connection, as its client says.
     living: BTreeSet<SocketId>,
+    /// Whether the server has dropped anything.
+    has_dropped: bool,
     failures: Vec<Failure>,
 }
 
@@ -81,6 +89,7 @@ impl<'a> Judge<'a> {
             members: BTreeMap::new(),
             returned: BTreeSet::new(),
             living: BTreeSet::new(),
+            has_dropped: bounded::dropped(history) > 0,
             failures: Vec::new(),
         };
         let mut returning = BTreeSet::new();
@@ -116,6 +125,7 @@ impl<'a> Judge<'a> {
             Event::Acked { .. }
             | Event::Answered { .. }
             | Event::Asked { .. }
+            | Event::Backlog { .. }
             | Event::Census { .. }
             | Event::Expelled { .. }
             | Event::Fault { .. }
@@ -183,6 +193,7 @@ impl<'a> Judge<'a> {
         let Some(session) = self.sessions.get_mut(sid) else { return };
         let was_live = std::mem::replace(&mut session.is_live, true);
         session.restored = Some(BTreeSet::new());
+        session.missed = session.owed.iter().map(|&(message, _)| message).collect();
         if was_live {
             let what = "the engine has two connections for it at once".to_owned();
             self.accuse(sid, None, None, what);
@@ -214,10 +225,15 @@ impl<'a> Judge<'a> {
         let was_living = !self.living.insert(socket);
         let Some(&sid) = self.sids.get(&socket) else { return };
         let Some(session) = self.sessions.get_mut(sid) else { return };
+        let lost = session.skipped.first_key_value().map(|(&message, &room)| (message, room));
         let restored = session.restored.take().unwrap_or_default();
         if restored != session.rooms {
             let what = format!("it was in {:?}, and is put back into {restored:?}", session.rooms);
             self.accuse(sid, None, None, what);
+        }
+        if let Some((message, room)) = lost.filter(|_| self.has_dropped) {
+            let what = "it had lost something for good before".to_owned();
+            self.accuse(sid, Some(message), Some(room), what);
         }
         if was_living {
             self.accuse(sid, None, None, "its client has two connections at once".to_owned());
@@ -233,7 +249,7 @@ impl<'a> Judge<'a> {
         let what = match place {
             Some(place) => {
                 let skipped: Vec<_> = session.owed.drain(..=place).take(place).collect();
-                if has_returned {
+                if has_returned || self.has_dropped {
                     session.skipped.extend(skipped);
                 }
                 return;
@@ -254,6 +270,9 @@ impl<'a> Judge<'a> {
             let mut missed = std::mem::take(&mut session.skipped);
             if self.returned.contains(&socket) && self.living.contains(&socket) {
                 missed.extend(session.owed.drain(..));
+            }
+            if self.has_dropped {
+                missed.retain(|message, _| session.missed.contains(message));
             }
             for (message, room) in missed {
                 let what = "it was a member, and never hears something".to_owned();

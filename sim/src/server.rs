@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use parlor::hub::{Census, Recovery};
+use parlor::hub::{self, Census, Recovery};
 use parlor::metrics::Snapshot;
 use parlor::net::{Listener, Stream};
 use parlor::shard::mesh;
@@ -24,12 +24,13 @@ use serde::Deserialize;
 use tokio::runtime::UnhandledPanic;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::LocalSet;
+use tokio::time::sleep;
 
 use crate::application::Handlers;
 use crate::dice::Dice;
 use crate::history::{Event, MessageId, Order, SocketId};
 use crate::net::{HostResult, SimNet};
-use crate::plan::{CLOSE_MS, Namespace, Plan, Server};
+use crate::plan::{self, CLOSE_MS, Namespace, Outbound, Plan, Server};
 use crate::quiet::{Quiet, census};
 use crate::stage::Stage;
 
@@ -57,8 +58,10 @@ pub(crate) async fn run_server<N: SimNet>(
             io.observe(&observer);
         }
     };
+    let watched = watch(&plan, &observer, &stage);
     let census = census(async || held(&observer).await, quiet, Rc::clone(&stage));
-    let witness: Witness = Rc::new(move |accepted| witness(accepted, &stage));
+    let told = Rc::clone(&stage);
+    let witness: Witness = Rc::new(move |accepted| witness(accepted, &told));
     let mut parts: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
     let mut hands = Vec::new();
     for exchange in mesh(plan.server.shards) {
@@ -71,6 +74,7 @@ pub(crate) async fn run_server<N: SimNet>(
     }
     parts.push(Box::pin(deal(listener, hands)));
     parts.push(Box::pin(census));
+    parts.push(Box::pin(watched));
     // All that the shards spawn stalls with the host, if it does.
     let mut tasks = LocalSet::new();
     tasks.unhandled_panic(UnhandledPanic::ShutdownRuntime);
@@ -135,6 +139,31 @@ async fn held(observer: &Observer) -> Vec<(String, u64)> {
     held.map(|(name, count)| (name.to_owned(), count as u64)).collect()
 }
 
+/// Writes down how much waits for clients that do not read, where that is bounded more
+/// tightly than usual, and what they have lost of it.
+async fn watch(plan: &Plan, observer: &Observer, stage: &Stage) {
+    const LOOK_EVERY: Duration = Duration::from_millis(5);
+    if plan.server.outbound.is_none() {
+        return pending().await;
+    }
+    let (mut packets, mut bytes, mut dropped) = (0, 0, 0);
+    loop {
+        let before = (packets, bytes, dropped);
+        let seen = observer.look().await.shards;
+        for Snapshot { queued, .. } in &seen {
+            packets = packets.max(queued.packets_max as u64);
+            bytes = bytes.max(queued.bytes_max as u64);
+        }
+        let drops = seen.iter().map(|seen| seen.counters.dropped);
+        // A shard that does not answer has forgotten nothing.
+        dropped = dropped.max(drops.map(|drops| drops.newest + drops.oldest).sum());
+        if before != (packets, bytes, dropped) {
+            stage.record(Event::Backlog { packets, bytes, dropped });
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
 /// Connections that wait for their shard; more wait in the listener.
 const DEALT_MAX: usize = 64;
 
@@ -189,8 +218,27 @@ fn config(plan: &Plan, start: u64) -> Config {
         },
         close_timeout: ms(CLOSE_MS),
         seed,
-        ..Config::default()
+        ..bounded(plan)
     }
+}
+
+/// The engine's own configuration, with the bounds of the plan.
+fn bounded(plan: &Plan) -> Config {
+    let size = |size: u32| usize::try_from(size).expect("32 bits");
+    let mut config = Config::default();
+    if let Some(Outbound { packets_max, bytes_max, policy }) = plan.server.outbound {
+        config.outbound_packets_max = size(packets_max);
+        config.outbound_bytes_max = size(bytes_max);
+        config.policy = match policy {
+            plan::Policy::Disconnect => hub::Policy::Disconnect,
+            plan::Policy::DropNewest => hub::Policy::DropNewest,
+            plan::Policy::DropOldest => hub::Policy::DropOldest,
+        };
+    }
+    if plan.server.events_waiting_max > 0 {
+        config.events_waiting_max = size(plan.server.events_waiting_max);
+    }
+    config
 }
 
 /// What is kept for clients that come back, if anything.

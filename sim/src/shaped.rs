@@ -8,23 +8,47 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use parlor::net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::plan::StreamShape;
 
 /// tokio's timers are no finer than this.
 const DRAIN_PERIOD: Duration = Duration::from_millis(1);
 
+/// How much of what has arrived a host reads, of each of its streams; as much as there is,
+/// unless somebody sets it. Clones are one.
+// Streams could be sent to other threads, so this is one that can.
+#[derive(Clone, Debug, Default)]
+pub struct Pace(Arc<AtomicU32>);
+
+impl Pace {
+    /// Reads so many bytes a millisecond from now on; whether that is another pace than before.
+    pub(crate) fn set(&self, bytes_per_ms: Option<u32>) -> bool {
+        let next = bytes_per_ms.unwrap_or_default();
+        self.0.swap(next, Ordering::Relaxed) != next
+    }
+
+    fn get(&self) -> Option<u32> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|&bytes_per_ms| bytes_per_ms > 0)
+    }
+}
+
 /// A stream in the shape that a plan wants.
 #[derive(Debug)]
 pub struct ShapedStream<S> {
     stream: S,
     shape: StreamShape,
+    pace: Pace,
+    /// When something was last read at a pace, and until there may be more.
+    read_at: Option<Instant>,
+    resting: Option<Pin<Box<Sleep>>>,
     /// Bytes in the send buffer when it was last looked at.
     buffered: u64,
     looked_at: Instant,
@@ -34,8 +58,25 @@ pub struct ShapedStream<S> {
 
 impl<S> ShapedStream<S> {
     /// Gives a stream a shape.
-    pub fn new(stream: S, shape: StreamShape) -> Self {
-        Self { stream, shape, buffered: 0, looked_at: Instant::now(), full: None }
+    pub fn new(stream: S, shape: StreamShape, pace: Pace) -> Self {
+        let (looked_at, full) = (Instant::now(), None);
+        let (read_at, resting) = (None, None);
+        Self { stream, shape, pace, read_at, resting, buffered: 0, looked_at, full }
+    }
+
+    /// How many bytes may be read now: one portion in each millisecond, if there is a pace.
+    fn poll_portion(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        let Some(bytes_per_ms) = self.pace.get() else {
+            (self.read_at, self.resting) = (None, None);
+            return Poll::Ready(usize::MAX);
+        };
+        if let Some(read_at) = self.read_at {
+            let next = read_at + DRAIN_PERIOD;
+            let resting = self.resting.get_or_insert_with(|| Box::pin(sleep_until(next)));
+            ready!(resting.as_mut().poll(cx));
+            (self.read_at, self.resting) = (None, None);
+        }
+        Poll::Ready(usize::try_from(bytes_per_ms).unwrap_or(usize::MAX))
     }
 
     /// How many bytes the send buffer has room for now.
@@ -88,11 +129,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for ShapedStream<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let count = buffer.remaining().min(self.shape.read_bytes_max as usize);
+        let portion = ready!(self.poll_portion(cx));
+        let count = buffer.remaining().min(self.shape.read_bytes_max as usize).min(portion);
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(count));
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
         let read = part.filled().len();
         buffer.advance(read);
+        self.read_at = (portion != usize::MAX).then(Instant::now);
         Poll::Ready(Ok(()))
     }
 }
@@ -130,7 +173,7 @@ mod tests {
     fn writes_fill_the_buffer_and_then_go_at_the_rate() {
         run(async {
             let (near, mut far) = duplex(1000);
-            let mut near = ShapedStream::new(near, SHAPE);
+            let mut near = ShapedStream::new(near, SHAPE, Pace::default());
             let start = Instant::now();
             assert_eq!(near.write(&[1; 60]).await.expect("open"), 10);
             assert_eq!(start.elapsed().as_millis(), 0);
@@ -143,10 +186,27 @@ mod tests {
     }
 
     #[test]
+    fn who_reads_at_a_pace_reads_one_portion_in_each_millisecond() {
+        run(async {
+            let pace = Pace::default();
+            let (near, mut far) = duplex(1000);
+            let mut near = ShapedStream::new(near, StreamShape::WIDE, pace.clone());
+            far.write_all(&[1; 50]).await.expect("open");
+            assert!(pace.set(Some(4)) && !pace.set(Some(4)));
+            let start = Instant::now();
+            near.read_exact(&mut [0; 40]).await.expect("open");
+            assert_eq!(start.elapsed().as_millis(), 9, "the first portion is there at once");
+            assert!(pace.set(None));
+            near.read_exact(&mut [0; 10]).await.expect("open");
+            assert_eq!(start.elapsed().as_millis(), 9);
+        });
+    }
+
+    #[test]
     fn a_read_returns_no_more_than_its_bound_and_loses_nothing() {
         run(async {
             let (near, mut far) = duplex(1000);
-            let mut near = ShapedStream::new(near, SHAPE);
+            let mut near = ShapedStream::new(near, SHAPE, Pace::default());
             far.write_all(b"abcdefg").await.expect("open");
             drop(far);
             let mut reads = Vec::new();

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cleanup;
 use crate::history::{Call, Change, Connection, Entry, Event, History, MessageId, Order, SocketId};
 use crate::judge::Failure;
-use crate::promise::SILENT_PEER_CLOSED;
+use crate::promise::{BOUNDED, SILENT_PEER_CLOSED};
 
 /// Longest story; the middle of a longer one is left out.
 const LINES_MAX: usize = 60;
@@ -129,6 +129,9 @@ fn is_concerned(failure: &Failure, cast: &Cast<'_>, event: &Event) -> bool {
     if matches!(event, Event::Census { .. } | Event::Fault { .. } | Event::Quiet { .. }) {
         return true;
     }
+    if matches!(event, Event::Backlog { .. }) {
+        return failure.guarantee == BOUNDED;
+    }
     let is_socket = cast.sockets_of(event).any(|socket| failure.sockets.contains(&socket));
     let rooms: BTreeSet<&str> = event.rooms().collect();
     let is_room = rooms.is_empty()
@@ -167,9 +170,8 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
             format!("{who} hears {what} in {room:?} from {from}{seq}{damage}")
         }
         Event::Ended { socket, reason } => format!("{} is cut off: {reason}", who(socket)),
-        Event::Expelled { client, reason } => {
-            format!("client {client} blames the server: {reason}")
-        }
+        Event::Expelled { client, reason } => blame(*client, reason),
+        Event::Backlog { packets, bytes, dropped } => backlog(*packets, *bytes, *dropped),
         Event::Census { held } => format!("--- all have gone; left is {}", cleanup::list(held)),
         Event::Fault { what } => format!("--- {what}"),
         Event::Foreign { socket, what } => format!("{} hears of nobody: {what}", who(socket)),
@@ -226,6 +228,16 @@ fn wish(client: u32, is_connected: bool, rooms: &[String]) -> String {
     let wish = if is_connected { "connected" } else { "away" };
     let rooms = if rooms.is_empty() { String::new() } else { format!(", in {rooms:?}") };
     format!("client {client} wants to be {wish}{rooms}")
+}
+
+fn blame(client: u32, reason: &str) -> String {
+    format!("client {client} blames the server: {reason}")
+}
+
+fn backlog(packets: u64, bytes: u64, dropped: u64) -> String {
+    format!(
+        "    engine: up to {packets} packets, {bytes} bytes wait for one client; {dropped} dropped"
+    )
 }
 
 fn seq_of(seq: Option<u64>) -> String {

@@ -7,6 +7,7 @@
 
 mod chat;
 mod half_open;
+mod outbound;
 mod packets;
 mod script;
 
@@ -91,6 +92,7 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
     if profile.all_of_the_chat {
         chat::add(seed, &mut plan);
     }
+    outbound::add(seed, &mut plan, profile);
     // Now and then an idle network is looked at for as long as is promised.
     plan.hurried = Dice::new(!seed).chance(HURRIED_PERCENT);
     plan
@@ -212,6 +214,8 @@ fn server(dice: &mut Dice) -> Server {
         exchange_delay_max_ms: 0,
         recovery_window_ms: 0,
         recovery_packets_max: 0,
+        outbound: None,
+        events_waiting_max: 0,
     }
 }
 
@@ -541,7 +545,7 @@ mod tests {
         let faults = plans.iter().flat_map(|plan| &plan.faults);
         let kinds: BTreeSet<String> =
             faults.map(|fault| first_word(&format!("{:?}", fault.kind))).collect();
-        assert_eq!(kinds.len(), 12, "{kinds:?}");
+        assert_eq!(kinds.len(), 13, "{kinds:?}");
         assert!(plans.iter().any(|plan| plan.faults.is_empty()), "some seeds have no faults");
         for substrate in [Substrate::Packets, Substrate::Turmoil] {
             assert!(plans.iter().any(|plan| plan.network.substrate == substrate), "{substrate:?}");

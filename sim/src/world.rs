@@ -159,8 +159,9 @@ fn build(
     });
     for client in plan.hosts() {
         let (plan, stage, quiet) = (Rc::clone(plan), Rc::clone(stage), Rc::clone(quiet));
-        let player = run_client::<Turmoil>(plan, client.clone(), stage, quiet);
-        sim.client(name(client.id), freezable(Rc::clone(&switches.clients[&client.id]), player));
+        let switch = Rc::clone(&switches.clients[&client.id]);
+        let player = run_client::<Turmoil>(plan, client.clone(), switch.pace.clone(), stage, quiet);
+        sim.client(name(client.id), freezable(switch, player));
     }
     sim
 }
@@ -188,6 +189,13 @@ impl Switches {
             let is_frozen = step.frozen.clients.contains(client);
             if switch.set(is_frozen) {
                 tell(format!("client {client} {}", word(is_frozen)));
+            }
+            let pace = step.slow_readers.get(client).copied();
+            if switch.pace.set(pace) {
+                tell(match pace {
+                    None => format!("client {client} reads as it likes"),
+                    Some(bytes) => format!("client {client} reads {bytes} bytes/ms"),
+                });
             }
         }
     }

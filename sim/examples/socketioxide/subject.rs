@@ -33,7 +33,7 @@ pub(crate) enum FaultClass {
     Latency,
     /// What is sent is lost, in one direction or in both.
     Partitions,
-    /// Clients' processes stand still.
+    /// Clients' processes stand still, or read slowly.
     Stalls,
 }
 
@@ -65,7 +65,9 @@ impl FaultClass {
             | FaultKind::Loss { .. }
             | FaultKind::Reorder { .. } => Self::Loss,
             FaultKind::Partition { .. } => Self::Partitions,
-            FaultKind::Freeze { .. } | FaultKind::FreezeServer => Self::Stalls,
+            FaultKind::Freeze { .. } | FaultKind::FreezeServer | FaultKind::SlowReader { .. } => {
+                Self::Stalls
+            }
         };
         self == Self::All || self == class
     }

@@ -138,6 +138,7 @@ impl<'a> Reader<'a> {
             Event::Acked { .. }
             | Event::Answered { .. }
             | Event::Asked { .. }
+            | Event::Backlog { .. }
             | Event::Census { .. }
             | Event::Expelled { .. }
             | Event::Foreign { .. }

@@ -18,7 +18,7 @@ use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
 
 use super::{LISTEN, PORT, SimNet};
 use crate::plan::StreamShape;
-use crate::shaped::ShapedStream;
+use crate::shaped::{Pace, ShapedStream};
 
 thread_local! {
     static HOST: Cell<Option<HostId>> = const { Cell::new(None) };
@@ -53,8 +53,8 @@ impl SimNet for Packets {
         Ok(PacketListener { listener: Owned { host: current(), inner: listener }, shape })
     }
 
-    fn dialer(shape: StreamShape) -> PacketDialer {
-        PacketDialer { host: current(), shape }
+    fn dialer(shape: StreamShape, pace: Pace) -> PacketDialer {
+        PacketDialer { host: current(), shape, pace }
     }
 }
 
@@ -146,15 +146,17 @@ impl Listener for PacketListener {
     async fn accept(&mut self) -> io::Result<(Self::Io, SocketAddr)> {
         let host = self.listener.host;
         let (stream, address) = self.listener.inner.accept().await?;
-        Ok((ShapedStream::new(Owned { host, inner: stream }, self.shape), address))
+        let stream = Owned { host, inner: stream };
+        Ok((ShapedStream::new(stream, self.shape, Pace::default()), address))
     }
 }
 
 /// Dials the server from one host, where it is at that moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PacketDialer {
     host: HostId,
     shape: StreamShape,
+    pace: Pace,
 }
 
 impl Dialer for PacketDialer {
@@ -163,6 +165,7 @@ impl Dialer for PacketDialer {
     async fn dial(&self) -> io::Result<Self::Io> {
         let address = SocketAddr::new(SERVER.get(), PORT);
         let stream = scoped(self.host, TcpStream::connect(address)).await?;
-        Ok(ShapedStream::new(Owned { host: self.host, inner: stream }, self.shape))
+        let stream = Owned { host: self.host, inner: stream };
+        Ok(ShapedStream::new(stream, self.shape, self.pace.clone()))
     }
 }

@@ -219,7 +219,8 @@ impl<'a> Reader<'a> {
             Event::Ponged { socket } => {
                 self.mark(row, *socket, Sign::Answered, "answers a ping".to_owned());
             }
-            Event::Census { .. }
+            Event::Backlog { .. }
+            | Event::Census { .. }
             | Event::GivenUp { .. }
             | Event::Packets { .. }
             | Event::TypingHeard { .. }

@@ -86,6 +86,9 @@ fn describe(kind: &FaultKind) -> (Shade, String) {
         FaultKind::Slow { latency, .. } => {
             (Shade::Slow, format!("slow: {} to {} ms", latency.min_ms, latency.max_ms))
         }
+        FaultKind::SlowReader { bytes_per_ms, .. } => {
+            (Shade::Slow, format!("reads {bytes_per_ms} bytes/ms"))
+        }
         FaultKind::Stall { .. } => (Shade::Held, "held back".to_owned()),
     }
 }

@@ -73,6 +73,33 @@ impl Plan {
             + self.handling_ms(self.rooms.len())
     }
 
+    /// The same behind a connection in which nothing waits.
+    pub(crate) fn passage_ms(&self) -> u64 {
+        self.delivery_ms() - self.drain_ms()
+    }
+
+    /// How long one stream takes for so many bytes at most.
+    pub(crate) fn through_us(&self, bytes: u64) -> u64 {
+        1000 * bytes / self.least_bytes()
+    }
+
+    /// How many packets may wait for a client that reads, in the quiet phase: what it is told
+    /// as it comes back; or all probes and the answers to its own.
+    pub fn healthy_packets(&self) -> u32 {
+        let rooms = self.rooms.len();
+        let seats = self.hosts().map(|host| self.party(host.id).count()).max().unwrap_or(1);
+        let returning = seats * (rooms + 3);
+        let probing = (seats + self.clients.len()) * rooms;
+        u32::try_from(returning.max(probing) + 2).expect("as many as there are clients")
+    }
+
+    /// How long an accepted message takes to a member that nothing hinders, at any time:
+    /// what that one has asked other shards before may have to be answered first.
+    pub fn delivery_ms(&self) -> u64 {
+        let calls = self.clients.iter().map(|client| client.operations.len()).max();
+        self.settle_ms() + self.handling_ms(calls.unwrap_or_default())
+    }
+
     /// For how long nothing happens at most while something is still on its way, once all
     /// faults are over and the streams are empty: from one shard over another to a client,
     /// whose next request may be on its way, too.

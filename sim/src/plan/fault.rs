@@ -80,6 +80,13 @@ pub enum FaultKind {
         /// The latency meanwhile.
         latency: Latency,
     },
+    /// Clients read only so much of what has arrived.
+    SlowReader {
+        /// The clients concerned.
+        clients: Vec<u32>,
+        /// What each reads of each of its connections.
+        bytes_per_ms: u32,
+    },
     /// Links keep everything to themselves and hand it over at the end.
     Stall {
         /// The clients concerned.
@@ -100,6 +107,7 @@ impl FaultKind {
             | Self::Reorder { clients, .. }
             | Self::Reset { clients }
             | Self::Slow { clients, .. }
+            | Self::SlowReader { clients, .. }
             | Self::Stall { clients } => clients,
         }
     }
@@ -116,6 +124,7 @@ impl FaultKind {
             | Self::Reorder { clients, .. }
             | Self::Reset { clients }
             | Self::Slow { clients, .. }
+            | Self::SlowReader { clients, .. }
             | Self::Stall { clients } => Some(clients),
         }
     }
@@ -134,6 +143,7 @@ impl FaultKind {
             | Self::Partition { .. }
             | Self::PowerLoss
             | Self::Slow { .. }
+            | Self::SlowReader { .. }
             | Self::Stall { .. } => false,
         }
     }
@@ -143,6 +153,7 @@ impl FaultKind {
         let refuse = |what: &str| Err(PlanError::Contradiction(what.to_owned()));
         match self {
             Self::Bandwidth { bytes_per_ms: 0, .. } => refuse("a link that carries nothing"),
+            Self::SlowReader { bytes_per_ms: 0, .. } => refuse("a client that reads nothing"),
             Self::Duplicate { percent, .. }
             | Self::Loss { percent, .. }
             | Self::Reorder { percent, .. }
@@ -161,6 +172,7 @@ impl FaultKind {
             | Self::PowerLoss
             | Self::Reorder { .. }
             | Self::Reset { .. }
+            | Self::SlowReader { .. }
             | Self::Stall { .. } => Ok(()),
         }
     }

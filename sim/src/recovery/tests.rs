@@ -204,3 +204,19 @@ fn its_own_messages_are_none_of_its_stream() {
     let parts = [beginning(), back(), vec![heard(2), broadcast, settled()]];
     assert_eq!(sentences(&parts), [""; 0]);
 }
+
+#[test]
+fn what_is_dropped_for_who_is_slow_is_no_gap_but_ends_its_session() {
+    let dropped = vec![Event::Backlog { packets: 1, bytes: 1, dropped: 1 }];
+    let lossy = vec![heard(2), sent(3), said(3), sent(4), said(4), heard(4)];
+    let parts = [beginning(), back(), lossy.clone(), vec![settled()]];
+    assert_eq!(sentences(&parts), ["it was a member, and never hears something"]);
+    let parts = [dropped.clone(), beginning(), back(), lossy.clone(), vec![settled()]];
+    assert_eq!(sentences(&parts), [""; 0]);
+    let again = vec![ended(), gone()];
+    let parts = [dropped.clone(), beginning(), back(), lossy, again, back(), vec![settled()]];
+    assert_eq!(sentences(&parts), ["it had lost something for good before"]);
+    // What it missed while it was away is said again, and not dropped.
+    let parts = [dropped, beginning(), back(), vec![settled()]];
+    assert_eq!(sentences(&parts), ["it was a member, and never hears something"]);
+}

@@ -155,8 +155,8 @@ impl<'a> World<'a> {
             let (plan, client) = (Rc::clone(self.plan), client.clone());
             let (host, _) = self.hosts.clients[&client.id];
             let switch = Rc::clone(&self.switches.clients[&client.id]);
-            let player =
-                run_client::<Packets>(plan, client, Rc::clone(self.stage), Rc::clone(&self.quiet));
+            let (pace, stage) = (switch.pace.clone(), Rc::clone(self.stage));
+            let player = run_client::<Packets>(plan, client, pace, stage, Rc::clone(&self.quiet));
             self.local.spawn_local(scoped(host, async move {
                 if let Err(error) = freezable(switch, player).await {
                     panic!("{error}");
