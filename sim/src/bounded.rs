@@ -232,7 +232,7 @@ impl<'a> Watch<'a> {
         let may_delay = |fault: &Fault| {
             let clients = fault.kind.clients();
             let is_its = clients.is_empty() || clients.contains(&host);
-            let until_us = 1000 * (fault.until_ms + self.plan.delivery_ms());
+            let until_us = 1000 * (fault.ends_ms() + self.plan.delivery_ms());
             is_its && 1000 * fault.from_ms <= at_us && until_us >= accepted_us
         };
         if is_probing || self.plan.faults.iter().any(may_delay) {

@@ -158,10 +158,7 @@ impl<'a> Watch<'a> {
             self.plan.faults.iter().filter(|fault| concerns(fault, client)).collect();
         faults.sort_by_key(|fault| fault.from_ms);
         for fault in faults {
-            // What was sent over a slow link just before its end holds up what follows.
-            let lingers_ms =
-                if let FaultKind::Slow { latency, .. } = fault.kind { latency.max_ms } else { 0 };
-            let until_us = (fault.until_ms + lingers_ms) * 1000;
+            let until_us = fault.ends_ms() * 1000;
             if fault.from_ms * 1000 <= due_us && until_us >= sign_us {
                 due_us = due_us.max(until_us + patience_us);
             }

@@ -16,6 +16,28 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
+impl Fault {
+    /// Until when it is felt: what was sent over a slow link just before its end holds up
+    /// what follows.
+    pub(crate) fn ends_ms(&self) -> u64 {
+        match &self.kind {
+            FaultKind::Slow { latency, .. } => self.until_ms + latency.max_ms,
+            FaultKind::Bandwidth { .. }
+            | FaultKind::Duplicate { .. }
+            | FaultKind::Freeze { .. }
+            | FaultKind::FreezeServer
+            | FaultKind::Kill
+            | FaultKind::Loss { .. }
+            | FaultKind::Partition { .. }
+            | FaultKind::PowerLoss
+            | FaultKind::Reorder { .. }
+            | FaultKind::Reset { .. }
+            | FaultKind::SlowReader { .. }
+            | FaultKind::Stall { .. } => self.until_ms,
+        }
+    }
+}
+
 /// What can go wrong. `clients` says whose links to the server are concerned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
