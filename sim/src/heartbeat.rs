@@ -155,7 +155,7 @@ impl<'a> Watch<'a> {
         let patience_us = 1000 * (self.silence_ms() + self.slack_ms() + self.plan.network.tick_ms);
         let mut due_us = sign_us + patience_us;
         let mut faults: Vec<&Fault> =
-            self.plan.faults.iter().filter(|fault| concerns(fault, client)).collect();
+            self.plan.faults.iter().filter(|fault| fault.concerns(client)).collect();
         faults.sort_by_key(|fault| fault.from_ms);
         for fault in faults {
             let until_us = fault.ends_ms() * 1000;
@@ -174,7 +174,7 @@ impl<'a> Watch<'a> {
         let until_us = at_us.min(peer.ended_us);
         // A process that stands still does not send what it has written, either.
         let stalls = self.plan.faults.iter().filter(|fault| {
-            matches!(fault.kind, FaultKind::Freeze { .. }) && concerns(fault, peer.client)
+            matches!(fault.kind, FaultKind::Freeze { .. }) && fault.concerns(peer.client)
         });
         let stalls: Vec<u64> = stalls.map(|fault| fault.from_ms * 1000).collect();
         let has_arrived = |sign_us: &&u64| {
@@ -190,7 +190,7 @@ impl<'a> Watch<'a> {
         };
         let from_us = since_us.saturating_sub(slack_us);
         let is_disturbed = |fault: &Fault| {
-            concerns(fault, peer.client)
+            fault.concerns(peer.client)
                 && !matches!(fault.kind, FaultKind::Freeze { .. } | FaultKind::FreezeServer)
                 && fault.from_ms * 1000 <= at_us
                 && fault.until_ms * 1000 >= from_us
@@ -226,12 +226,6 @@ impl<'a> Watch<'a> {
         let failure = Failure::new(SILENT_PEER_CLOSED, sentence, at_us, [socket]);
         self.failures.push(Failure { needs_witness: true, ..failure });
     }
-}
-
-/// Whether a fault touches a client or the server.
-fn concerns(fault: &Fault, client: u32) -> bool {
-    let clients = fault.kind.clients();
-    clients.is_empty() || clients.contains(&client)
 }
 
 #[cfg(test)]

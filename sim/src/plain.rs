@@ -84,13 +84,7 @@ fn plain_rooms(plan: &Plan) -> Vec<Plan> {
             *room = letter;
         }
     });
-    let one = edited(plan, |plan| {
-        plan.rooms.truncate(1);
-        for operation in plan.clients.iter_mut().flat_map(|client| &mut client.operations) {
-            operation.act = operation.act.clone().with_rooms(|_| 0);
-        }
-    });
-    vec![named, fewer, one]
+    vec![named, fewer, edited(plan, Plan::meet_in_one_room)]
 }
 
 fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {

@@ -484,6 +484,14 @@ impl Plan {
         Ok(())
     }
 
+    /// Leaves one room, for all acts.
+    pub(crate) fn meet_in_one_room(&mut self) {
+        self.rooms.truncate(1);
+        for operation in self.clients.iter_mut().flat_map(|client| &mut client.operations) {
+            operation.act = operation.act.clone().with_rooms(|_| 0);
+        }
+    }
+
     /// How many operations all clients have.
     pub fn operation_count(&self) -> usize {
         self.clients.iter().map(|client| client.operations.len()).sum()

@@ -17,24 +17,18 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Whether it touches a client, by its link or its process, or the server.
+    pub(crate) fn concerns(&self, client: u32) -> bool {
+        let clients = self.kind.clients();
+        clients.is_empty() || clients.contains(&client)
+    }
+
     /// Until when it is felt: what was sent over a slow link just before its end holds up
     /// what follows.
     pub(crate) fn ends_ms(&self) -> u64 {
-        match &self.kind {
-            FaultKind::Slow { latency, .. } => self.until_ms + latency.max_ms,
-            FaultKind::Bandwidth { .. }
-            | FaultKind::Duplicate { .. }
-            | FaultKind::Freeze { .. }
-            | FaultKind::FreezeServer
-            | FaultKind::Kill
-            | FaultKind::Loss { .. }
-            | FaultKind::Partition { .. }
-            | FaultKind::PowerLoss
-            | FaultKind::Reorder { .. }
-            | FaultKind::Reset { .. }
-            | FaultKind::SlowReader { .. }
-            | FaultKind::Stall { .. } => self.until_ms,
-        }
+        let lingers_ms =
+            if let FaultKind::Slow { latency, .. } = self.kind { latency.max_ms } else { 0 };
+        self.until_ms + lingers_ms
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the swarm draws for clients that do not read: how little the engine may keep for
 //! them, what it does then, and who reads slowly.
 
+use super::packets::shorten_messages;
 use super::{Profile, some_clients, widen};
 use crate::dice::Dice;
 use crate::plan::{Act, Fault, FaultKind, Operation, Outbound, Plan, Policy, Substrate, Transport};
@@ -22,7 +23,7 @@ pub(super) fn add(seed: u64, plan: &mut Plan, profile: &Profile) {
     let is_bounded = dice.chance(BOUNDED_PERCENT);
     if is_bounded {
         if dice.chance(60) {
-            all_meet(plan);
+            plan.meet_in_one_room();
         }
         bound(&mut dice, plan);
         if dice.chance(80) {
@@ -34,14 +35,6 @@ pub(super) fn add(seed: u64, plan: &mut Plan, profile: &Profile) {
     }
     if profile.faults && dice.chance(SLOW_PERCENT[usize::from(!is_bounded)]) {
         slow_readers(&mut dice, plan, moment_ms);
-    }
-}
-
-/// Leaves one room.
-fn all_meet(plan: &mut Plan) {
-    plan.rooms.truncate(1);
-    for operation in plan.clients.iter_mut().flat_map(|client| &mut client.operations) {
-        operation.act = operation.act.clone().with_rooms(|_| 0);
     }
 }
 
@@ -72,7 +65,6 @@ fn bound(dice: &mut Dice, plan: &mut Plan) {
 
 /// The network takes so little at a time that a backlog builds up, and so messages are short.
 fn narrow(dice: &mut Dice, plan: &mut Plan, profile: &Profile) {
-    const BODY_BYTES_MAX: u32 = 200;
     let mut clients = plan.clients.iter();
     let is_polled = clients.any(|client| client.transport != Transport::WebSocket);
     let network = &mut plan.network;
@@ -90,12 +82,7 @@ fn narrow(dice: &mut Dice, plan: &mut Plan, profile: &Profile) {
             widen(&mut network.stream, profile);
         }
     }
-    let operations = plan.clients.iter_mut().flat_map(|client| &mut client.operations);
-    for operation in operations {
-        if let Act::Message { bytes, .. } = &mut operation.act {
-            *bytes = (*bytes).min(BODY_BYTES_MAX);
-        }
-    }
+    shorten_messages(&mut plan.clients);
 }
 
 /// All go to one room, and then most of them say at one moment what they would have done later.

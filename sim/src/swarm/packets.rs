@@ -6,12 +6,17 @@ use crate::plan::{Act, Client, Fault, FaultKind, Network};
 
 /// In some plans sockets hold little, and so messages are short there.
 pub(super) fn small_sockets(dice: &mut Dice, network: &mut Network, clients: &mut [Client]) {
-    const BODY_BYTES_MAX: u32 = 200;
     let usual = Network::SOCKET_BUFFER_BYTES;
     network.socket_buffer_bytes = dice.pick(&[usual, usual, usual, 2_048, 4_096]);
     if network.socket_buffer_bytes == usual {
         return;
     }
+    shorten_messages(clients);
+}
+
+/// What goes through a narrow network in a reasonable time.
+pub(super) fn shorten_messages(clients: &mut [Client]) {
+    const BODY_BYTES_MAX: u32 = 200;
     for operation in clients.iter_mut().flat_map(|client| &mut client.operations) {
         if let Act::Message { bytes, .. } = &mut operation.act {
             *bytes = (*bytes).min(BODY_BYTES_MAX);
