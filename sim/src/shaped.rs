@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use parlor::net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::plan::StreamShape;
 
@@ -46,8 +46,7 @@ pub struct ShapedStream<S> {
     stream: S,
     shape: StreamShape,
     pace: Pace,
-    /// When something was last read at a pace, and until there may be more.
-    read_at: Option<Instant>,
+    /// Until the next portion may be read.
     resting: Option<Pin<Box<Sleep>>>,
     /// Bytes in the send buffer when it was last looked at.
     buffered: u64,
@@ -60,21 +59,18 @@ impl<S> ShapedStream<S> {
     /// Gives a stream a shape.
     pub fn new(stream: S, shape: StreamShape, pace: Pace) -> Self {
         let (looked_at, full) = (Instant::now(), None);
-        let (read_at, resting) = (None, None);
-        Self { stream, shape, pace, read_at, resting, buffered: 0, looked_at, full }
+        Self { stream, shape, pace, resting: None, buffered: 0, looked_at, full }
     }
 
     /// How many bytes may be read now: one portion in each millisecond, if there is a pace.
     fn poll_portion(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         let Some(bytes_per_ms) = self.pace.get() else {
-            (self.read_at, self.resting) = (None, None);
+            self.resting = None;
             return Poll::Ready(usize::MAX);
         };
-        if let Some(read_at) = self.read_at {
-            let next = read_at + DRAIN_PERIOD;
-            let resting = self.resting.get_or_insert_with(|| Box::pin(sleep_until(next)));
+        if let Some(resting) = &mut self.resting {
             ready!(resting.as_mut().poll(cx));
-            (self.read_at, self.resting) = (None, None);
+            self.resting = None;
         }
         Poll::Ready(usize::try_from(bytes_per_ms).unwrap_or(usize::MAX))
     }
@@ -135,7 +131,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ShapedStream<S> {
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
         let read = part.filled().len();
         buffer.advance(read);
-        self.read_at = (portion != usize::MAX).then(Instant::now);
+        self.resting = (portion != usize::MAX).then(|| Box::pin(sleep(DRAIN_PERIOD)));
         Poll::Ready(Ok(()))
     }
 }
