@@ -97,20 +97,21 @@ impl Transports {
         if matches!(message, Message::Close(_) | Message::Ping(_) | Message::Pong(_)) {
             return Ok(());
         }
-        let shown = show(message);
         if self.is_closed {
+            let shown = show(message);
             return Err(Illegal::new(format!("sent {shown} after it had closed the session")));
         }
         match (way, self.upgraded_at) {
             (Way::Polling, Some(_)) => Err(Illegal::new(format!(
-                "sent {shown} over polling after the client had gone over to the WebSocket"
+                "sent {} over polling after the client had gone over to the WebSocket",
+                show(message)
             ))),
             (Way::Probe, None) => self.hear_probe(at, message),
             // What came at the moment of the word was sent before it.
             (Way::Probe | Way::WebSocket, Some(upgraded_at)) if upgraded_at == at => {
-                Err(early(&shown))
+                Err(early(message))
             }
-            (Way::Probe, Some(_)) => Err(early(&shown)),
+            (Way::Probe, Some(_)) => Err(early(message)),
             (Way::Polling | Way::WebSocket, None) | (Way::WebSocket, Some(_)) => Ok(()),
         }
     }
@@ -124,7 +125,7 @@ impl Transports {
             (Message::Text("3probe"), Probe::Unprobed) => {
                 return Err(Illegal::new("answered a probe before it was asked"));
             }
-            (message, _) => return Err(early(&show(message))),
+            (message, _) => return Err(early(message)),
         }
         Ok(())
     }
@@ -149,7 +150,8 @@ impl Transports {
     }
 }
 
-fn early(shown: &str) -> Illegal {
+fn early(message: Message<'_>) -> Illegal {
+    let shown = show(message);
     Illegal::new(format!("sent {shown} over the WebSocket before the client had gone over to it"))
 }
 
