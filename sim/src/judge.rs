@@ -26,7 +26,7 @@ use crate::presence;
 use crate::promise::{JUDGED_IN_FULL, NAMESPACE_ISOLATION, PROTOCOL_LEGAL};
 use crate::recovery::{self, Interruptions};
 use crate::returns::Returns;
-use crate::story::Cast;
+use crate::story::{self, Cast};
 use crate::volatile;
 
 /// A promise that a run broke.
@@ -274,11 +274,9 @@ pub(crate) fn illegal(history: &History) -> Vec<Failure> {
             let sentence = format!("something arrived that nobody sent: {what}");
             (Guarantee::NoInvention.name(), sentence, Some(*socket))
         } else if let Event::Expelled { client, reason } = event {
-            let sentence = format!("client {client} blames the server: {reason}");
-            (PROTOCOL_LEGAL, sentence, living.get(client).copied())
+            (PROTOCOL_LEGAL, story::blame(*client, reason), living.get(client).copied())
         } else if let Event::Illegal { client, what } = event {
-            let sentence = format!("to client {client} the server {what}");
-            (PROTOCOL_LEGAL, sentence, living.get(client).copied())
+            (PROTOCOL_LEGAL, story::offence(*client, what), living.get(client).copied())
         } else {
             if let Event::Connected { socket, client, .. } | Event::Recovered { socket, client } =
                 event

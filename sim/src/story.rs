@@ -178,7 +178,7 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         Event::GivenUp { sid, reason } => format!("    engine: {}: {reason}", cast.sid(sid)),
         Event::HalfOpened { socket } => format!("{} can not finish its upgrade", who(socket)),
         Event::Heard { socket, name, args } => heard(&who(socket), name, args),
-        Event::Illegal { client, what } => format!("to client {client} the server {what}"),
+        Event::Illegal { client, what } => offence(*client, what),
         Event::JoinAcked { socket, room } => format!("{} knows it is in {room:?}", who(socket)),
         Event::JoinSent { socket, room } => format!("{} joins {room:?}", who(socket)),
         Event::LeaveAcked { socket, room } => format!("{} knows it has left {room:?}", who(socket)),
@@ -230,8 +230,14 @@ fn wish(client: u32, is_connected: bool, rooms: &[String]) -> String {
     format!("client {client} wants to be {wish}{rooms}")
 }
 
-fn blame(client: u32, reason: &str) -> String {
+/// Of the server, by a client.
+pub(crate) fn blame(client: u32, reason: &str) -> String {
     format!("client {client} blames the server: {reason}")
+}
+
+/// What a server must not do to a client.
+pub(crate) fn offence(client: u32, what: &str) -> String {
+    format!("to client {client} the server {what}")
 }
 
 fn backlog(packets: u64, bytes: u64, dropped: u64) -> String {
