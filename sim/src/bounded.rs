@@ -30,7 +30,7 @@ use crate::plan::{Fault, Plan};
 use crate::promise::BOUNDED;
 
 /// What the engine calls the end of a client for which too much waits.
-const SLOW_READER: &str = "slow_reader";
+pub(crate) const SLOW_READER: &str = "slow_reader";
 
 /// What a packet takes beyond the body of a message, at most.
 const ENVELOPE_BYTES: u64 = 300;
@@ -48,8 +48,8 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Failure> {
         lengths: BTreeMap::new(),
         accepted_us: BTreeMap::new(),
         through_us: 0,
-        connected_us: BTreeMap::new(),
-        clients: history.connections().map(|it| (it.socket, it.client)).collect(),
+        passage_us: 1000 * plan.passage_ms(),
+        connections: BTreeMap::new(),
         failures: Vec::new(),
     };
     for entry in history.until_settled() {
@@ -97,9 +97,10 @@ struct Watch<'a> {
     accepted_us: BTreeMap<MessageId, (u64, u64)>,
     /// Until when all that was said so far is through any connection.
     through_us: u64,
-    /// Since when each socket has the connection that it has.
-    connected_us: BTreeMap<SocketId, u64>,
-    clients: BTreeMap<SocketId, u32>,
+    /// How long a message takes behind nothing.
+    passage_us: u64,
+    /// Whose each socket is, and since when it has the connection that it has.
+    connections: BTreeMap<SocketId, (u32, u64)>,
     failures: Vec<Failure>,
 }
 
@@ -112,14 +113,14 @@ impl<'a> Watch<'a> {
                 self.judge_backlog(*at_us, *packets, *bytes, *dropped);
             }
             Event::Connected { socket, client, .. } => {
-                self.connected_us.insert(*socket, *at_us);
+                self.connections.insert(*socket, (*client, *at_us));
                 let is_alone = self.plan.party(self.plan.host_of(*client)).count() == 1;
                 let since = if is_alone { self.said } else { Amount::default() };
                 self.windows.insert(*socket, [since; 3]);
             }
             // All that it has missed is said again.
-            Event::Recovered { socket, .. } => {
-                self.connected_us.insert(*socket, *at_us);
+            Event::Recovered { socket, client } => {
+                self.connections.insert(*socket, (*client, *at_us));
                 self.windows.insert(*socket, [Amount::default(); 3]);
             }
             Event::Ponged { socket } => {
@@ -131,8 +132,7 @@ impl<'a> Watch<'a> {
                 self.lengths.insert(*message, *bytes);
             }
             Event::Witnessed { order: Order::Broadcast { message: Some(message), .. } } => {
-                let due_us = self.through_us + 1000 * self.plan.passage_ms();
-                self.accepted_us.insert(*message, (*at_us, due_us));
+                self.accepted_us.insert(*message, (*at_us, self.through_us + self.passage_us));
             }
             Event::Delivered { socket, message, .. } => {
                 self.judge_delay(*at_us, *socket, *message);
@@ -143,6 +143,7 @@ impl<'a> Watch<'a> {
             _ => {}
         }
     }
+
     /// Everything that may be, or make the server say, one packet to one client; or more.
     #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else makes a server speak")]
     fn count(&mut self, at_us: u64, event: &Event) {
@@ -222,18 +223,15 @@ impl<'a> Watch<'a> {
     /// with that: it need not have waited for others.
     fn judge_delay(&mut self, at_us: u64, socket: SocketId, message: MessageId) {
         let Some(&(accepted_us, due_us)) = self.accepted_us.get(&message) else { return };
-        let Some(&client) = self.clients.get(&socket) else { return };
-        let is_older = self.connected_us.get(&socket).is_none_or(|&since| since > accepted_us);
-        if is_older || at_us <= due_us {
+        let Some(&(client, since_us)) = self.connections.get(&socket) else { return };
+        if since_us > accepted_us || at_us <= due_us {
             return;
         }
         let host = self.plan.host_of(client);
         let is_probing = self.plan.clients.iter().any(|it| it.id == host && it.half_open.is_some());
         let may_delay = |fault: &Fault| {
-            let clients = fault.kind.clients();
-            let is_its = clients.is_empty() || clients.contains(&host);
             let until_us = 1000 * (fault.ends_ms() + self.plan.delivery_ms());
-            is_its && 1000 * fault.from_ms <= at_us && until_us >= accepted_us
+            fault.concerns(host) && 1000 * fault.from_ms <= at_us && until_us >= accepted_us
         };
         if is_probing || self.plan.faults.iter().any(may_delay) {
             return;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::bounded::SLOW_READER;
 use crate::history::{Event, History};
 use crate::plan::{Fault, FaultKind, Plan};
 
@@ -15,7 +16,8 @@ pub(super) fn count(plan: &Plan, history: &History, times: &mut Times) {
         }
     };
     let reads_slowly = |fault: &Fault, host: u32, at_us: u64| {
-        matches!(&fault.kind, FaultKind::SlowReader { clients, .. } if clients.contains(&host))
+        matches!(fault.kind, FaultKind::SlowReader { .. })
+            && fault.concerns(host)
             && (1000 * fault.from_ms..1000 * fault.until_ms).contains(&at_us)
     };
     let hosts: BTreeMap<_, _> =
@@ -30,7 +32,7 @@ pub(super) fn count(plan: &Plan, history: &History, times: &mut Times) {
             count(Situation::EventsDropped, dropped > had_dropped);
             (was_full, had_dropped) = (is_full, dropped);
         } else if let Event::GivenUp { reason, .. } = &entry.event {
-            count(Situation::SlowReaderClosed, reason == "slow_reader");
+            count(Situation::SlowReaderClosed, reason == SLOW_READER);
         } else if let Event::Delivered { socket, .. } = &entry.event {
             let mut faults = plan.faults.iter();
             let is_slow = hosts

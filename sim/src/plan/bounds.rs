@@ -73,11 +73,6 @@ impl Plan {
             + self.handling_ms(self.rooms.len())
     }
 
-    /// The same behind a connection in which nothing waits.
-    pub(crate) fn passage_ms(&self) -> u64 {
-        self.delivery_ms() - self.drain_ms()
-    }
-
     /// How long one stream takes for so many bytes at most.
     pub(crate) fn through_us(&self, bytes: u64) -> u64 {
         1000 * bytes / self.least_bytes()
@@ -98,6 +93,11 @@ impl Plan {
     pub fn delivery_ms(&self) -> u64 {
         let calls = self.clients.iter().map(|client| client.operations.len()).max();
         self.settle_ms() + self.handling_ms(calls.unwrap_or_default())
+    }
+
+    /// The same behind a connection in which nothing waits.
+    pub(crate) fn passage_ms(&self) -> u64 {
+        self.delivery_ms() - self.drain_ms()
     }
 
     /// For how long nothing happens at most while something is still on its way, once all
