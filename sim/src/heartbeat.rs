@@ -152,7 +152,8 @@ impl<'a> Watch<'a> {
 
     /// By when a peer is given up whose last sign of life left at `sign_us`.
     fn due_us(&self, sign_us: u64, client: u32) -> u64 {
-        let patience_us = 1000 * (self.silence_ms() + self.slack_ms() + self.plan.network.tick_ms);
+        let patience_us =
+            1000 * (self.silence_ms() + self.unheard_ms() + self.plan.network.tick_ms);
         let mut due_us = sign_us + patience_us;
         let mut faults: Vec<&Fault> =
             self.plan.faults.iter().filter(|fault| fault.concerns(client)).collect();
@@ -169,7 +170,7 @@ impl<'a> Watch<'a> {
     fn judge_early(&mut self, at_us: u64, connection: Connection<'_>) {
         let socket = connection.socket;
         let Some(peer) = self.peers.get(&socket) else { return };
-        let slack_us = 1000 * self.slack_ms();
+        let slack_us = 1000 * self.plan.settle_ms();
         let signs = peer.signs_us.get(1..).unwrap_or_default();
         let until_us = at_us.min(peer.ended_us);
         // A process that stands still does not send what it has written, either.
@@ -213,9 +214,9 @@ impl<'a> Watch<'a> {
         self.plan.server.ping_interval_ms + self.plan.server.ping_timeout_ms
     }
 
-    /// How long a pong takes at most. It may lie behind calls that are not read before others
-    /// have been handled.
-    fn slack_ms(&self) -> u64 {
+    /// How long a pong may be on its way and then lie behind calls that are not read before
+    /// others have been handled: so long is nobody given up.
+    fn unheard_ms(&self) -> u64 {
         match self.plan.server.events_waiting_max {
             0 => self.plan.settle_ms(),
             _ => self.plan.delivery_ms(),

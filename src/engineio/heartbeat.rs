@@ -19,7 +19,8 @@
 //!
 //! A server that has not run for a while finds its deadlines past, and perhaps in its
 //! sockets what was said in time. So who seems dead when the server is late gets one
-//! more moment, in which that is read.
+//! more moment, in which that is read. And who is not read, since what it sent before
+//! is still worked at, is pinged on and not blamed until it is read again.
 //!
 //! # Spec
 //!
@@ -123,14 +124,33 @@ impl Heartbeat {
         }
     }
 
-    /// Notes that the peer is not read before `until`: what it may have said is
-    /// not heard before, so that it has `patience` from then on.
-    pub fn excuse(&mut self, until: Instant, patience: Duration) {
+    /// Notes that the peer is not read, so that it may have said what is due by `now`.
+    ///
+    /// It counts as said, and so the next ping is due at once: a client gives up a
+    /// server that does not ping, and its answers are heard later.
+    pub fn handle_unheard(&mut self, now: Instant, silence_max: Duration) {
+        if now < self.deadline() {
+            return;
+        }
+        match self.state {
+            State::AwaitPong(_) | State::CatchingUp { peer_pings: false, .. } => {
+                self.state = State::Idle(now);
+            }
+            State::CatchingUp { .. } | State::Silent(_) => {
+                self.state = State::Silent(now + silence_max);
+            }
+            State::Idle(_) => {}
+        }
+    }
+
+    /// Notes that the peer is read again: what it has said meanwhile may lie behind
+    /// much else, and is heard within `patience`.
+    pub fn handle_heard_again(&mut self, now: Instant, patience: Duration) {
         match &mut self.state {
             State::AwaitPong(at) | State::CatchingUp { at, .. } | State::Silent(at) => {
-                *at = (*at).max(until + patience);
+                *at = (*at).max(now + patience);
             }
-            State::Idle(at) => *at = (*at).max(until),
+            State::Idle(_) => {}
         }
     }
 
@@ -244,21 +264,53 @@ mod tests {
     }
 
     #[test]
-    fn peer_that_is_not_read_has_its_patience_from_when_it_is() {
+    fn peer_that_is_not_read_is_pinged_on_and_not_blamed() {
+        let at = timeline();
+        let silence_max = INTERVAL + TIMEOUT;
+        let mut heartbeat = Heartbeat::new(at(0), INTERVAL);
+        heartbeat.handle_unheard(at(24), silence_max);
+        assert_eq!(heartbeat.deadline(), at(25), "nothing was due before");
+        heartbeat.handle_unheard(at(25), silence_max);
+        assert_eq!(heartbeat.handle_timeout(at(25), TIMEOUT), Some(Beat::Ping));
+        for round in 0..10 {
+            let due = at(45 + 20 * round);
+            heartbeat.handle_unheard(due - TIMER_SLACK, silence_max);
+            assert_eq!(heartbeat.deadline(), due, "it has its whole timeout");
+            heartbeat.handle_unheard(due, silence_max);
+            assert_eq!(heartbeat.handle_timeout(due, TIMEOUT), Some(Beat::Ping));
+        }
+        assert_eq!(heartbeat.deadline(), at(245));
+        heartbeat.handle_heard_again(at(226), TIMEOUT);
+        assert_eq!(heartbeat.deadline(), at(246), "what it said is heard soon");
+        assert_eq!(heartbeat.handle_timeout(at(246), TIMEOUT), Some(Beat::Dead));
+    }
+
+    #[test]
+    fn client_that_pings_is_not_blamed_while_it_is_not_read() {
+        let at = timeline();
+        let silence_max = INTERVAL + TIMEOUT;
+        let mut heartbeat = Heartbeat::of_pinging_client(at(0), silence_max);
+        heartbeat.handle_unheard(at(45), silence_max);
+        assert_eq!(heartbeat.deadline(), at(90));
+        heartbeat.handle_heard_again(at(60), TIMEOUT);
+        assert_eq!(heartbeat.deadline(), at(90), "it had more time than that");
+        heartbeat.handle_heard_again(at(80), TIMEOUT);
+        assert_eq!(heartbeat.handle_timeout(at(99), TIMEOUT), None);
+        assert_eq!(heartbeat.handle_timeout(at(100), TIMEOUT), Some(Beat::Dead));
+    }
+
+    #[test]
+    fn late_server_that_does_not_read_blames_nobody() {
         let at = timeline();
         let mut heartbeat = Heartbeat::new(at(0), INTERVAL);
-        heartbeat.excuse(at(20), TIMEOUT);
-        assert_eq!(heartbeat.deadline(), at(25), "nothing was due before");
-        heartbeat.excuse(at(30), TIMEOUT);
-        assert_eq!(heartbeat.deadline(), at(30));
-        assert_eq!(heartbeat.handle_timeout(at(30), TIMEOUT), Some(Beat::Ping));
-        heartbeat.excuse(at(25), TIMEOUT);
-        assert_eq!(heartbeat.deadline(), at(50));
-        heartbeat.excuse(at(40), TIMEOUT);
-        assert_eq!(heartbeat.deadline(), at(60));
+        heartbeat.handle_timeout(at(25), TIMEOUT);
+        assert_eq!(heartbeat.handle_timeout(at(46), TIMEOUT), None, "it catches up");
+        heartbeat.handle_unheard(at(47), INTERVAL + TIMEOUT);
+        assert_eq!(heartbeat.handle_timeout(at(47), TIMEOUT), Some(Beat::Ping));
         let mut heartbeat = Heartbeat::of_pinging_client(at(0), INTERVAL + TIMEOUT);
-        heartbeat.excuse(at(30), TIMEOUT);
-        assert_eq!(heartbeat.deadline(), at(50));
+        assert_eq!(heartbeat.handle_timeout(at(46), TIMEOUT), None, "it catches up");
+        heartbeat.handle_unheard(at(47), INTERVAL + TIMEOUT);
+        assert_eq!(heartbeat.deadline(), at(92));
     }
 
     fn timeline() -> impl Fn(u64) -> Instant {

@@ -38,6 +38,8 @@ pub(super) struct Connection {
     /// Its messages are the application's own, not Socket.IO's.
     pub(super) is_raw: bool,
     pub(super) phase: Phase,
+    /// Whether it is read: not while it has said more than is worked at.
+    pub(super) heard: bool,
     /// How fast it is, if there is a limit.
     pub(super) meter: Option<Box<Meter>>,
     pub(super) heartbeat: Heartbeat,
@@ -102,6 +104,7 @@ impl Connection {
             revision: opening.revision,
             is_raw: opening.is_raw,
             phase: if opening.is_raw { Phase::Live } else { Phase::Fresh(connect_by) },
+            heard: true,
             meter: None,
             heartbeat,
             decoder: socketio::Decoder::new(),

@@ -301,6 +301,9 @@ impl Hub {
                 self.end(conn, Some(close_code::NORMAL_CLOSURE), Reason::TransportClose, actions);
                 continue;
             }
+            if !connection.heard {
+                connection.heartbeat.handle_unheard(now, self.limits.silence_max());
+            }
             match connection.heartbeat.handle_timeout(now, self.limits.ping_timeout) {
                 Some(Beat::Dead) => self.end(conn, None, Reason::PingTimeout, actions),
                 Some(Beat::Ping) => actions.send_text(["2"], conn),

@@ -153,6 +153,18 @@ impl Hub {
         self.schedule(conn, previous);
     }
 
+    /// Notes whether what a connection's client says is read, or has to wait.
+    pub fn set_heard(&mut self, conn: ConnId, heard: bool, now: Instant) {
+        let patience = self.limits.ping_timeout;
+        let Some(connection) = self.open_connection(conn) else { return };
+        connection.heard = heard;
+        if heard {
+            let previous = connection.deadline();
+            connection.heartbeat.handle_heard_again(now, patience);
+            self.schedule(conn, previous);
+        }
+    }
+
     fn incoming(
         &mut self,
         conn: ConnId,

@@ -86,7 +86,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// When to ask again. The connection's heartbeat waits until then.
+    /// When to ask again.
     pub fn may_read(&mut self, conn: ConnId, now: Instant) -> Result<usize, Instant> {
         let mut most = u64::MAX;
         let mut ready_at = now;
@@ -96,12 +96,6 @@ impl Hub {
         });
         if ready_at <= now {
             return Ok(usize::try_from(most).unwrap_or(usize::MAX));
-        }
-        let timeout = self.limits.ping_timeout;
-        if let Some(connection) = self.open_connection(conn) {
-            let previous = connection.deadline();
-            connection.heartbeat.excuse(ready_at, timeout);
-            self.schedule(conn, previous);
         }
         Err(ready_at)
     }
@@ -283,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_read_at_their_rate_and_the_heartbeat_waits() {
+    fn bytes_are_read_at_their_rate() {
         for rates in [
             Rates { bytes_per_second: 10_000, ..Rates::default() },
             Rates { address_bytes_per_second: 10_000, ..Rates::default() },
@@ -300,7 +294,6 @@ mod tests {
             hub.note_read(conn, 600_000, at(0));
             let again = hub.may_read(conn, at(0)).unwrap_err();
             assert!(again > at(60_000) && again < at(60_001));
-            assert_eq!(hub.deadline(), Some(again), "no ping before the answer can be read");
         }
     }
 

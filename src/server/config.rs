@@ -18,7 +18,8 @@ pub struct Config {
     pub outbound_packets_max: usize,
     /// The policy of each namespace that has none of its own.
     pub policy: Policy,
-    /// Events of one connection that may wait for handlers; from there on it is not read.
+    /// Events of one connection that may wait for handlers; from there on it is not read,
+    /// and not blamed for silence.
     pub events_waiting_max: usize,
     /// How long a closing connection may take to accept what is pending.
     pub close_timeout: Duration,

@@ -40,6 +40,8 @@ pub(super) struct SessionTask<S: Stream> {
     ending: Ending,
     /// Runs while the peer is not read, since it sends too much.
     pause: Option<Pin<Box<Sleep>>>,
+    /// Whether the peer is read, as the hub knows it.
+    heard: bool,
     _seat: Seat,
 }
 
@@ -101,6 +103,7 @@ impl<S: Stream> SessionTask<S> {
             unread,
             ending: Ending::Not,
             pause: None,
+            heard: true,
             _seat: seat,
         }
     }
@@ -133,24 +136,14 @@ impl<S: Stream> SessionTask<S> {
                 continue;
             }
             self.write_backlog(cx);
-            if self.dispatch.waiting() >= self.shard.config.events_waiting_max {
-                if self.shard.core.read(|hub| hub.awaits_ack(self.conn)) {
-                    // A handler waits for an answer that would never be read.
-                    let (close_code, reason) = (close_code::POLICY_VIOLATION, Reason::EventFlood);
-                    self.shard.core.handle(Event::Close { conn: self.conn, close_code, reason });
-                    continue;
-                }
-                // Not read until handlers have caught up; they wake this task.
-                return Poll::Pending;
+            if self.waits_for_unread() {
+                let (close_code, reason) = (close_code::POLICY_VIOLATION, Reason::EventFlood);
+                self.shard.core.handle(Event::Close { conn: self.conn, close_code, reason });
+                continue;
             }
-            if self.shard.core.poll_budget(cx).is_pending() {
-                // Too much of this shard is under way on others; its end wakes this task.
-                return Poll::Pending;
-            }
-            let Poll::Ready(bytes_max) = self.poll_allowance(cx) else {
-                // It sends too much; the end of the pause wakes this task.
-                return Poll::Pending;
-            };
+            let room = self.poll_room(cx);
+            self.set_heard(room.is_ready());
+            let Poll::Ready(bytes_max) = room else { return Poll::Pending };
             let read = if self.polls { self.read_polled(cx) } else { self.read(cx, bytes_max) };
             if read.is_pending() {
                 if leaving && self.is_quiet(cx) {
@@ -164,7 +157,38 @@ impl<S: Stream> SessionTask<S> {
         Poll::Pending
     }
 
+    /// Whether more events wait than may.
+    fn is_behind(&self) -> bool {
+        self.dispatch.waiting() >= self.shard.config.events_waiting_max
+    }
+
+    /// Whether a handler waits for an answer that would never be read.
+    fn waits_for_unread(&self) -> bool {
+        self.is_behind() && self.shard.core.read(|hub| hub.awaits_ack(self.conn))
+    }
+
     /// How much may be read now; ready once that is something.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        if self.is_behind() {
+            // Not read until handlers have caught up; they wake this task.
+            return Poll::Pending;
+        }
+        // Or too much of this shard is under way on others; its end wakes this task.
+        ready!(self.shard.core.poll_budget(cx));
+        // Or it sends too much; the end of the pause wakes this task.
+        self.poll_allowance(cx)
+    }
+
+    /// Tells the hub if what it knows of that is not true any more: nobody is to be
+    /// given up for an answer that is not read.
+    fn set_heard(&mut self, heard: bool) {
+        if self.heard != heard {
+            self.heard = heard;
+            self.shard.core.set_heard(self.conn, heard);
+        }
+    }
+
+    /// How much its rates allow to read now; ready once that is something.
     fn poll_allowance(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         if !self.shard.measures_bytes {
             return Poll::Ready(usize::MAX);

@@ -327,6 +327,12 @@ impl Core {
         self.change(|state| state.hub.may_read(conn, now))
     }
 
+    /// Notes whether what a connection's client says is read, or has to wait.
+    pub fn set_heard(&self, conn: ConnId, heard: bool) {
+        let now = (self.now)();
+        self.change(|state| state.hub.set_heard(conn, heard, now));
+    }
+
     /// Notes bytes of a connection that have been read.
     pub fn note_read(&self, conn: ConnId, bytes: usize) {
         self.count(|counters| counters.bytes_in += bytes as u64);

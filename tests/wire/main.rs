@@ -35,4 +35,5 @@ mod stop;
 mod time;
 mod tls;
 mod tunnel;
+mod unheard;
 mod upgrade;
