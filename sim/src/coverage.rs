@@ -38,6 +38,7 @@ pub enum Situation {
     EmptyRoomRevived,
     EventsDropped,
     HeardAfterHalfOpenUpgrade,
+    HeardLate,
     JoinAndMessageInOneStep,
     JoinUnackedAtCrash,
     KillWithUnacked,
@@ -71,7 +72,7 @@ pub enum Situation {
 
 impl Situation {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::BacklogFull,
         Self::BacklogSizedMessage,
         Self::BinaryDelivered,
@@ -79,6 +80,7 @@ impl Situation {
         Self::EmptyRoomRevived,
         Self::EventsDropped,
         Self::HeardAfterHalfOpenUpgrade,
+        Self::HeardLate,
         Self::JoinAndMessageInOneStep,
         Self::JoinUnackedAtCrash,
         Self::KillWithUnacked,
@@ -122,6 +124,7 @@ impl Situation {
             Self::HeardAfterHalfOpenUpgrade => {
                 "a client hears a message over polling after an upgrade that came to nothing"
             }
+            Self::HeardLate => "a call waits for longer than a client may be silent",
             Self::JoinAndMessageInOneStep => "a join and a message to its room in one step",
             Self::JoinUnackedAtCrash => "the server goes down with a join unanswered",
             Self::KillWithUnacked => "the server is killed with a message on its way to it",
@@ -183,6 +186,7 @@ impl Situation {
             | Self::EmptyRoomRevived
             | Self::EventsDropped
             | Self::HeardAfterHalfOpenUpgrade
+            | Self::HeardLate
             | Self::JoinAndMessageInOneStep
             | Self::MessageInFlightAtDisconnect
             | Self::MessageInFlightDuringLeave

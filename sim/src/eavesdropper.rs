@@ -34,6 +34,7 @@ impl Eavesdropper {
         let terms = Terms {
             polls: client.transport != Transport::WebSocket,
             release_max: Duration::from_millis(LOOK_MS + plan.answer_ms()),
+            pings_on: plan.server.events_waiting_max > 0,
         };
         let legality = Legality::new(terms, stage.elapsed());
         Self { legality, client: client.id, plan: Rc::clone(plan), stage: Rc::clone(stage) }

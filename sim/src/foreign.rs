@@ -259,6 +259,7 @@ pub fn without_what_needs_parlor(mut plan: Plan) -> Plan {
     plan.server.recovery_packets_max = 0;
     plan.server.outbound = None;
     plan.server.events_waiting_max = 0;
+    plan.server.echo_ms = 0;
     plan.faults.retain(|fault| fault.kind != FaultKind::FreezeServer);
     for client in &mut plan.clients {
         client.recovers = false;

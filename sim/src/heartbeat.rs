@@ -170,7 +170,7 @@ impl<'a> Watch<'a> {
     fn judge_early(&mut self, at_us: u64, connection: Connection<'_>) {
         let socket = connection.socket;
         let Some(peer) = self.peers.get(&socket) else { return };
-        let slack_us = 1000 * self.plan.settle_ms();
+        let slack_us = 1000 * self.plan.arrival_ms();
         let signs = peer.signs_us.get(1..).unwrap_or_default();
         let until_us = at_us.min(peer.ended_us);
         // A process that stands still does not send what it has written, either.

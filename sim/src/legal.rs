@@ -55,6 +55,9 @@ pub struct Terms {
     pub polls: bool,
     /// How long a poll may be held, at most, once the server has answered a probe.
     pub release_max: Duration,
+    /// Whether the server may leave what the client says unread for so long that it pings
+    /// on. A ping says nothing then of what it has heard before.
+    pub pings_on: bool,
 }
 
 /// What a server must not do.
@@ -78,6 +81,7 @@ impl Illegal {
 pub struct Legality {
     /// Something was rejected.
     is_over: bool,
+    pings_on: bool,
     transports: Transports,
     heartbeat: Heartbeat,
     /// How many attachments of the last packet are still to come.
@@ -91,6 +95,7 @@ impl Legality {
     pub fn new(terms: Terms, at: Duration) -> Self {
         Self {
             is_over: false,
+            pings_on: terms.pings_on,
             transports: Transports::new(terms, at),
             heartbeat: Heartbeat::default(),
             attachments: 0,
@@ -159,6 +164,7 @@ impl Legality {
         self.transports.hear_packet(&packet)?;
         match packet {
             Packet::Message(text) => self.hear_message(text),
+            Packet::Ping(_) if self.pings_on => Ok(()),
             Packet::Ping(_) => {
                 self.heartbeat.hear_ping(at)?;
                 self.memberships.hear_ping();

@@ -113,6 +113,7 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
     }
     edit(&|plan| plan.server.outbound = None);
     edit(&|plan| plan.server.events_waiting_max = 0);
+    edit(&|plan| plan.server.echo_ms = 0);
     edit(&|plan| {
         if let Some(outbound) = &mut plan.server.outbound {
             outbound.policy = Policy::Disconnect;

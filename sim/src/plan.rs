@@ -178,6 +178,9 @@ pub struct Server {
     /// How many events of a connection may wait for handlers; 0 for as many as usual.
     #[serde(default)]
     pub events_waiting_max: u32,
+    /// How long the handler of an echo goes on after its answer.
+    #[serde(default)]
+    pub echo_ms: u64,
 }
 
 /// Plans of the time before there were shards have one.
@@ -444,8 +447,8 @@ impl Plan {
         {
             return refuse("reconnect delays must be above 0 and in order".to_owned());
         }
-        if self.server.recovery_window_ms > DURATION_MAX_MS {
-            return refuse("a recovery window that is too long".to_owned());
+        if self.server.recovery_window_ms.max(self.server.echo_ms) > DURATION_MAX_MS {
+            return refuse("a recovery window or a handler that is too long".to_owned());
         }
         if self.server.outbound.is_some_and(Outbound::is_empty) {
             return refuse("a server that may keep nothing for who is slow".to_owned());

@@ -18,7 +18,7 @@ use parlor::metrics::Snapshot;
 use parlor::net::{Listener, Stream};
 use parlor::shard::mesh;
 use parlor::{
-    Accepted, Config, Exchange, Io, Limits, Observer, Reason, Socket, Step, Witness, run_shard,
+    Accepted, Config, Exchange, Io, Limits, Observer, Raw, Reason, Socket, Step, Witness, run_shard,
 };
 use serde::Deserialize;
 use tokio::runtime::UnhandledPanic;
@@ -49,12 +49,16 @@ pub(crate) async fn run_server<N: SimNet>(
         None => Namespace::ALL.to_vec(),
         Some(_) => vec![Namespace::Root],
     };
+    let echo = Duration::from_millis(plan.server.echo_ms);
     let app = {
         let (stage, observer) = (Rc::clone(&stage), observer.clone());
         move |io: &mut Io| {
             // Before the handlers: one of their own may take this one's place.
             tell_of_ends(io, &namespaces, &stage);
             handlers(io);
+            if !echo.is_zero() {
+                linger(io, &namespaces, echo);
+            }
             io.observe(&observer);
         }
     };
@@ -100,6 +104,13 @@ fn tell_of_ends(io: &mut Io, namespaces: &[Namespace], stage: &Rc<Stage>) {
             stage.record(Event::GivenUp { sid, reason });
             std::future::ready(())
         });
+    }
+}
+
+/// Has the calls behind an echo wait: its second handler answers nothing, and takes a while.
+fn linger(io: &mut Io, namespaces: &[Namespace], echo: Duration) {
+    for namespace in namespaces {
+        io.of(namespace.path()).on("echo", async move |_: Socket, _: Raw| sleep(echo).await);
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod chat;
 mod half_open;
+mod handlers;
 mod outbound;
 mod packets;
 mod script;
@@ -93,6 +94,9 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
         chat::add(seed, &mut plan);
     }
     outbound::add(seed, &mut plan, profile);
+    if profile.all_of_the_chat {
+        handlers::add(seed, &mut plan);
+    }
     // Now and then an idle network is looked at for as long as is promised.
     plan.hurried = Dice::new(!seed).chance(HURRIED_PERCENT);
     plan
@@ -216,6 +220,7 @@ fn server(dice: &mut Dice) -> Server {
         recovery_packets_max: 0,
         outbound: None,
         events_waiting_max: 0,
+        echo_ms: 0,
     }
 }
 

@@ -49,6 +49,8 @@ struct Reader<'a> {
     in_flight: BTreeMap<SocketId, BTreeSet<MessageId>>,
     /// Whose upgrades have come to nothing.
     half_open: BTreeSet<SocketId>,
+    /// When echoes were asked for.
+    asked_us: BTreeMap<(SocketId, u64), u64>,
     /// Who has answered a ping over its connection.
     ponged: BTreeSet<SocketId>,
     joins: BTreeSet<(SocketId, &'a str)>,
@@ -73,6 +75,7 @@ impl<'a> Reader<'a> {
             sent: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             half_open: BTreeSet::new(),
+            asked_us: BTreeMap::new(),
             ponged: BTreeSet::new(),
             joins: BTreeSet::new(),
             leaves: BTreeSet::new(),
@@ -90,6 +93,10 @@ impl<'a> Reader<'a> {
 
     fn read(&mut self, Entry { at_us, event }: &'a Entry) {
         match event {
+            Event::Answered { socket, number } => self.answered(*at_us, *socket, *number),
+            Event::Asked { socket, number } => {
+                self.asked_us.insert((*socket, *number), *at_us);
+            }
             Event::Connected { socket, client, .. } | Event::Recovered { socket, client } => {
                 self.connect(*at_us, *socket, *client);
             }
@@ -136,8 +143,6 @@ impl<'a> Reader<'a> {
             Event::TypingHeard { .. } => self.count(Situation::VolatileHeard, true),
             Event::Witnessed { order } => self.witness(*at_us, order),
             Event::Acked { .. }
-            | Event::Answered { .. }
-            | Event::Asked { .. }
             | Event::Backlog { .. }
             | Event::Census { .. }
             | Event::Expelled { .. }
@@ -156,6 +161,13 @@ impl<'a> Reader<'a> {
             | Event::WatchSent { .. }
             | Event::Wish { .. } => {}
         }
+    }
+
+    fn answered(&mut self, at_us: u64, socket: SocketId, number: u64) {
+        let asked_us = self.asked_us.remove(&(socket, number)).unwrap_or(at_us);
+        let server = &self.plan.server;
+        let silence_ms = server.ping_interval_ms + server.ping_timeout_ms;
+        self.count(Situation::HeardLate, at_us - asked_us > 1000 * silence_ms);
     }
 
     /// Whether it is a member and stays one: a message of somebody else is refused.

@@ -1,4 +1,4 @@
-//! Pings: one at a time.
+//! Pings: one at a time, unless the server leaves its client unread.
 //!
 //! # Spec
 //!

@@ -16,7 +16,7 @@ struct Wire {
 
 impl Wire {
     fn new(polls: bool) -> Self {
-        let terms = Terms { polls, release_max: Duration::from_millis(50) };
+        let terms = Terms { polls, release_max: Duration::from_millis(50), pings_on: false };
         let way = if polls { Way::Polling } else { Way::WebSocket };
         let legality = Legality::new(terms, Duration::ZERO);
         Self { legality, way, now_ms: 0, rejected: None }
@@ -243,6 +243,21 @@ fn one_ping_is_out_at_a_time() {
     over.say("3").hear("2").passes();
     let over = Wire::probed().release("2").go_over();
     over.hear("2").fails("before it had the answer");
+}
+
+#[test]
+fn who_is_not_read_is_pinged_on() {
+    let unread = || {
+        let mut wire = Wire::connected();
+        wire.legality.pings_on = true;
+        wire
+    };
+    unread().hear("2").hear("2").say("3").say("3").hear("2").passes();
+    // A ping is no proof that the server has heard what was said before it.
+    let left = unread().say("41").hear("2").say("3").hear("2");
+    left.hear(r#"42["a"]"#).passes();
+    let left = Wire::connected().say("41").hear("2").say("3").hear("2");
+    left.hear(r#"42["a"]"#).fails("which it knew the client had left");
 }
 
 #[test]

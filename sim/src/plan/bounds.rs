@@ -32,9 +32,9 @@ impl Plan {
     }
 
     /// What so many calls of one client take: they are handled one after the other, each of
-    /// which asks another shard and waits for its answer.
+    /// which asks another shard and waits for its answer, or is an echo.
     fn handling_ms(&self, calls: usize) -> u64 {
-        calls as u64 * 2 * self.exchange_ms()
+        calls as u64 * (2 * self.exchange_ms()).max(self.server.echo_ms)
     }
 
     /// From the last fault's end until every client must be back in its rooms: the
@@ -64,13 +64,15 @@ impl Plan {
             + self.settle_ms()
     }
 
-    /// How long a broadcast may take until all members have it: four one-way trips.
+    /// How long a broadcast may take until all members have it, behind what everybody asks
+    /// for in the quiet phase: its rooms, and one echo.
     pub fn settle_ms(&self) -> u64 {
-        4 * self.latency_max_ms()
-            + self.requests_ms()
-            + self.drain_ms()
-            + self.resend_ms()
-            + self.handling_ms(self.rooms.len())
+        self.arrival_ms() + self.handling_ms(self.rooms.len()) + self.server.echo_ms
+    }
+
+    /// How long it may take where no call waits for others: four one-way trips.
+    pub(crate) fn arrival_ms(&self) -> u64 {
+        4 * self.latency_max_ms() + self.requests_ms() + self.drain_ms() + self.resend_ms()
     }
 
     /// How long one stream takes for so many bytes at most.
@@ -105,7 +107,7 @@ impl Plan {
     /// whose next request may be on its way, too.
     pub fn calm_ms(&self) -> u64 {
         let trips = if self.is_polled() { 6 } else { 2 };
-        trips * (self.latency_max_ms() + HEAD_BYTES / self.least_bytes())
+        trips * (self.latency_max_ms() + HEAD_BYTES / self.least_bytes()) + self.server.echo_ms
     }
 
     /// How long a request and its answer take at most on a healthy link, if there is something
