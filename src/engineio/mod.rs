@@ -16,7 +16,7 @@ pub mod payload;
 pub mod session;
 
 pub use heartbeat::{Beat, Heartbeat};
-pub use open::Open;
+pub use open::{Greeting, Open};
 pub use packet::{DecodeError, Packet};
 
 /// A revision of the protocol: `EIO` in a client's query.

@@ -60,6 +60,32 @@ impl Open {
     }
 }
 
+/// The open packets of one server: they differ in the session's id and its transports,
+/// and the rest is spelled once, however many sessions begin.
+#[derive(Clone, Debug)]
+pub struct Greeting {
+    /// What stands behind the list of transports.
+    end: Box<str>,
+}
+
+impl Greeting {
+    /// That of a server with these times and this bound, as in [`Open`].
+    pub fn new(ping_interval: Duration, ping_timeout: Duration, max_payload: usize) -> Self {
+        let (sid, upgrades) = (String::new(), Vec::new());
+        let json = Open { sid, upgrades, ping_interval, ping_timeout, max_payload }.encode();
+        let (_, end) = json.split_once("[]").expect("the list of transports is empty");
+        Self { end: end.into() }
+    }
+
+    /// The JSON of one session's packet, in parts; `sid` is put into it as it is.
+    pub fn parts<'a>(&'a self, sid: &'a str, may_upgrade: bool) -> [&'a str; 4] {
+        debug_assert!(!sid.contains(['"', '\\']), "{sid:?} is no id");
+        let upgrades =
+            if may_upgrade { r#"","upgrades":["websocket"]"# } else { r#"","upgrades":[]"# };
+        [r#"{"sid":""#, sid, upgrades, &self.end]
+    }
+}
+
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire<'a> {
@@ -92,6 +118,18 @@ mod tests {
         };
         assert_eq!(open.encode(), NODE);
         assert_eq!(Open::decode(NODE), Ok(open));
+    }
+
+    #[test]
+    fn greeting_is_the_open_packet_of_each_session() {
+        let (ping_interval, ping_timeout) = (Duration::from_millis(1), Duration::from_secs(20));
+        let max_payload = 1_234_567;
+        let greeting = Greeting::new(ping_interval, ping_timeout, max_payload);
+        for (may_upgrade, upgrades) in [(true, vec!["websocket".to_owned()]), (false, Vec::new())] {
+            let sid = "lv_VI97HAXpY6yYWAAAC".to_owned();
+            let open = Open { sid, upgrades, ping_interval, ping_timeout, max_payload };
+            assert_eq!(greeting.parts(&open.sid, may_upgrade).concat(), open.encode());
+        }
     }
 
     #[test]

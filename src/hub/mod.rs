@@ -78,7 +78,7 @@ pub use place::{NamespaceId, Place};
 use rates::Meters;
 pub use sighting::{Sight, Sighting};
 
-use crate::engineio::{Beat, Heartbeat, Open, Revision};
+use crate::engineio::{Beat, Greeting, Heartbeat, Revision};
 use crate::room::{Change, IdSource, ShardId, Sid, SocketKey};
 use crate::websocket::close_code;
 
@@ -87,6 +87,7 @@ pub struct Hub {
     shard: ShardId,
     shards: u8,
     limits: Limits,
+    greeting: Greeting,
     meters: Meters,
     ids: Box<dyn IdSource>,
     /// Whether [`Action::Accepted`] is wanted.
@@ -144,6 +145,7 @@ impl Hub {
         now: Instant,
     ) -> Self {
         let namespaces = Namespaces::new(place, namespaces, limits.recovery, limits.silence_max());
+        let greeting = Greeting::new(limits.ping_interval, limits.ping_timeout, limits.max_payload);
         Self {
             now,
             epoch: session::epoch(place.secret),
@@ -152,6 +154,7 @@ impl Hub {
             shards: place.shards,
             meters: Meters::new(&limits, place.shards),
             limits,
+            greeting,
             ids,
             witnessed,
             sighted: None,
@@ -209,14 +212,8 @@ impl Hub {
         *opened += 1;
         self.schedule(conn, None);
         let sid = self.ids.sid();
-        let open = Open {
-            sid: sid.as_str().to_owned(),
-            upgrades: if opening.may_upgrade { vec!["websocket".to_owned()] } else { Vec::new() },
-            ping_interval: self.limits.ping_interval,
-            ping_timeout: self.limits.ping_timeout,
-            max_payload: self.limits.max_payload,
-        };
-        actions.send_text(["0", &open.encode()], conn);
+        let [start, id, upgrades, end] = self.greeting.parts(sid.as_str(), opening.may_upgrade);
+        actions.send_text(["0", start, id, upgrades, end], conn);
         if opening.revision == Revision::V3 && !opening.is_raw {
             self.connect_to_root(conn, actions);
         }
