@@ -60,8 +60,8 @@ pub(super) struct Backlog {
     /// What is being written.
     chunk: Vec<u8>,
     written: usize,
-    /// How many packets `chunk` has of.
-    chunk_packets: usize,
+    /// Where those packets of `chunk` end that are not written yet.
+    ends: VecDeque<usize>,
     /// By [`Line`].
     lines: [Packets; 3],
     /// How many packets were pushed.
@@ -106,7 +106,7 @@ impl Backlog {
 
     /// Packets that wait, the one that is partly written included.
     pub(super) fn packets(&self) -> usize {
-        self.chunk_packets + self.lines.iter().map(|line| line.queue.len()).sum::<usize>()
+        self.ends.len() + self.lines.iter().map(|line| line.queue.len()).sum::<usize>()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -120,7 +120,7 @@ impl Backlog {
     /// [`Full`] if that alone is too much.
     pub(super) fn push_rest(&mut self, rest: &[u8], bounds: &Bounds) -> Result<(), Full> {
         debug_assert!(self.is_empty(), "what is partly written comes first");
-        (self.chunk, self.written, self.chunk_packets) = (rest.to_vec(), 0, 1);
+        (self.chunk, self.written, self.ends) = (rest.to_vec(), 0, [rest.len()].into());
         if rest.len() > bounds.bytes_max { Err(Full) } else { Ok(()) }
     }
 
@@ -198,12 +198,12 @@ impl Backlog {
             while self.chunk.len() < CHUNK_BYTES
                 && let Some((_, packet)) = self.pop()
             {
-                self.chunk_packets += 1;
                 if self.chunk.is_empty() {
                     self.chunk = packet.into_vec();
                 } else {
                     self.chunk.extend_from_slice(&packet);
                 }
+                self.ends.push_back(self.chunk.len());
             }
         }
         &self.chunk[self.written..]
@@ -214,7 +214,10 @@ impl Backlog {
         self.written += count;
         debug_assert!(self.written <= self.chunk.len(), "only what was handed out is written");
         if self.written == self.chunk.len() {
-            (self.chunk, self.written, self.chunk_packets) = (Vec::new(), 0, 0);
+            (self.chunk, self.written, self.ends) = (Vec::new(), 0, VecDeque::new());
+        }
+        while self.ends.front().is_some_and(|&end| end <= self.written) {
+            self.ends.pop_front();
         }
     }
 

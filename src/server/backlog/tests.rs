@@ -107,6 +107,24 @@ fn what_is_partly_written_is_not_dropped() {
 }
 
 #[test]
+fn what_has_been_written_waits_no_more() {
+    let bounds = bounds(100, 3);
+    let (mut backlog, mut drops) = (Backlog::default(), Drops::default());
+    let kept = |text| (text, Loss::Never);
+    push_all(&mut backlog, &[kept("ab"), kept("cd"), kept("ef")], &bounds, &mut drops);
+    assert_eq!(backlog.unwritten(), b"abcdef", "one piece");
+    for (written, left) in [(1, 3), (1, 2), (3, 1)] {
+        backlog.advance(written);
+        assert_eq!(backlog.packets(), left);
+    }
+    assert_eq!(
+        push_all(&mut backlog, &["g", "h", "i"].map(kept), &bounds, &mut drops),
+        [false, false, true]
+    );
+    assert_eq!(text(&mut backlog), "fgh");
+}
+
+#[test]
 fn a_namespace_without_a_policy_and_a_protocol_packet_are_kept() {
     let bounds = bounds(1, 1);
     for loss in [Loss::Never, Loss::Policy(NamespaceId::registered(9))] {
@@ -159,8 +177,6 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     /// What is left of each packet, whether it is being written, and its line.
     waiting: Vec<(Vec<u8>, bool, Line)>,
-    /// Packets that are written, of a piece that is not yet.
-    done: usize,
 }
 
 impl Model {
@@ -169,7 +185,7 @@ impl Model {
     }
 
     fn packets(&self) -> usize {
-        self.waiting.len() + self.done
+        self.waiting.len()
     }
 
     fn push(&mut self, packet: &[u8], line: Line, bounds: &Bounds) -> Result<(), Full> {
@@ -216,11 +232,7 @@ impl Model {
             taken.extend(first.drain(..length));
             if first.is_empty() {
                 self.waiting.remove(0);
-                self.done += 1;
             }
-        }
-        if self.waiting.first().is_none_or(|first| !first.1) {
-            self.done = 0;
         }
         taken
     }
