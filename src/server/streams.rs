@@ -299,6 +299,11 @@ impl<S: Stream> Streams<S> {
         (polling, queued)
     }
 
+    /// How many events were dropped since those were last taken.
+    pub(super) fn dropped(&self) -> u64 {
+        self.drops.newest + self.drops.oldest
+    }
+
     /// What was dropped since this was last asked.
     pub(super) fn take_drops(&mut self) -> Drops {
         std::mem::take(&mut self.drops)

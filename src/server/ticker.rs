@@ -69,8 +69,10 @@ fn flush<S: Stream>(shard: &Shard<S>, scratch: &mut Vec<u8>) -> bool {
             let run = outbox.take(conn, scratch);
             if !run.bytes().is_empty() {
                 bytes += run.bytes().len() as u64;
+                let before = streams.dropped();
                 let written = streams.write(conn, run);
-                if written != Written::All {
+                // A packet that does not fit behind nothing is dropped, and nothing waits.
+                if written != Written::All || streams.dropped() > before {
                     slow.push((conn, written));
                 }
             }
@@ -100,13 +102,12 @@ fn flush<S: Stream>(shard: &Shard<S>, scratch: &mut Vec<u8>) -> bool {
                 shard.core.count(|counters| counters.slow_readers += 1);
                 shard.core.handle(Event::Gone { conn, reason: Reason::SlowReader });
             }
-            Written::Some => {
-                shard.core.set_congested(conn, true);
-                if dropped.newest + dropped.oldest > 0 {
-                    // Perhaps not for this one, but it is as slow as who lost something.
-                    shard.core.handle(Event::Lossy { conn });
-                }
-            }
+            Written::Some => shard.core.set_congested(conn, true),
+        }
+        let is_open = matches!(written, Written::All | Written::Some);
+        if is_open && dropped.newest + dropped.oldest > 0 {
+            // Perhaps not for this one, but it is as slow as who lost something.
+            shard.core.handle(Event::Lossy { conn });
         }
     }
     left
