@@ -7,6 +7,8 @@
 
 pub mod packets;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -42,6 +44,16 @@ const PORT: u16 = 3000;
 /// Where the server listens: on every interface of its host.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
 
+thread_local! {
+    static READERS: RefCell<BTreeMap<IpAddr, Pace>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Says at which pace the host at an address reads: turmoil takes whatever is sent, and so the
+/// sender has to know.
+pub(crate) fn reads_at(address: IpAddr, pace: Pace) {
+    READERS.with_borrow_mut(|readers| readers.insert(address, pace));
+}
+
 /// The simulated network of the turmoil crate.
 #[derive(Clone, Copy, Debug)]
 pub struct Turmoil;
@@ -71,7 +83,9 @@ impl Listener for SimListener {
 
     async fn accept(&mut self) -> io::Result<(Self::Io, SocketAddr)> {
         let (stream, address) = self.listener.accept().await?;
-        Ok((ShapedStream::new(stream, self.shape, Pace::default()), address))
+        let reader = READERS.with_borrow(|readers| readers.get(&address.ip()).cloned());
+        let stream = ShapedStream::new(stream, self.shape, Pace::default());
+        Ok((stream.with_reader(reader.unwrap_or_default()), address))
     }
 }
 

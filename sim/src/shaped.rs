@@ -46,6 +46,8 @@ pub struct ShapedStream<S> {
     stream: S,
     shape: StreamShape,
     pace: Pace,
+    /// At which the other end reads.
+    peer: Pace,
     /// Until the next portion may be read.
     resting: Option<Pin<Box<Sleep>>>,
     /// Bytes in the send buffer when it was last looked at.
@@ -58,8 +60,13 @@ pub struct ShapedStream<S> {
 impl<S> ShapedStream<S> {
     /// Gives a stream a shape.
     pub fn new(stream: S, shape: StreamShape, pace: Pace) -> Self {
-        let (looked_at, full) = (Instant::now(), None);
-        Self { stream, shape, pace, resting: None, buffered: 0, looked_at, full }
+        let (looked_at, full, peer) = (Instant::now(), None, Pace::default());
+        Self { stream, shape, pace, peer, resting: None, buffered: 0, looked_at, full }
+    }
+
+    /// To who reads at this pace: no more leaves the send buffer.
+    pub(crate) fn with_reader(self, peer: Pace) -> Self {
+        Self { peer, ..self }
     }
 
     /// How many bytes may be read now: one portion in each millisecond, if there is a pace.
@@ -79,8 +86,9 @@ impl<S> ShapedStream<S> {
     fn room(&mut self) -> u64 {
         let now = Instant::now();
         let periods = (now - self.looked_at).as_millis();
+        let bytes_per_ms = self.shape.bytes_per_ms.min(self.peer.get().unwrap_or(u32::MAX));
         let drained = u64::try_from(periods)
-            .map_or(u64::MAX, |periods| periods.saturating_mul(u64::from(self.shape.bytes_per_ms)));
+            .map_or(u64::MAX, |periods| periods.saturating_mul(u64::from(bytes_per_ms)));
         if periods > 0 {
             self.buffered = self.buffered.saturating_sub(drained);
             self.looked_at = now;
@@ -195,6 +203,24 @@ mod tests {
             assert!(pace.set(None));
             near.read_exact(&mut [0; 10]).await.expect("open");
             assert_eq!(start.elapsed().as_millis(), 9);
+        });
+    }
+
+    #[test]
+    fn what_is_for_a_slow_reader_stays_in_the_send_buffer() {
+        run(async {
+            let (near, _far) = duplex(1000);
+            let pace = Pace::default();
+            let mut near =
+                ShapedStream::new(near, SHAPE, Pace::default()).with_reader(pace.clone());
+            assert_eq!(near.write(&[1; 60]).await.expect("open"), 10);
+            let start = Instant::now();
+            assert!(pace.set(Some(1)));
+            near.write_all(&[2; 10]).await.expect("open");
+            assert_eq!(start.elapsed().as_millis(), 10, "10 bytes at 1 a millisecond");
+            assert!(pace.set(None));
+            near.write_all(&[3; 10]).await.expect("open");
+            assert_eq!(start.elapsed().as_millis(), 12, "10 bytes at 5 a millisecond");
         });
     }
 

@@ -19,7 +19,7 @@ use crate::faults::{LinkState, Passage, ServerState, Step, timeline, told};
 use crate::foreign::Program;
 use crate::freeze::{Switch, freezable};
 use crate::history::{Event, History, SERVER_KILLED, SERVER_STARTS};
-use crate::net::{HostResult, SERVER, Turmoil};
+use crate::net::{HostResult, SERVER, Turmoil, reads_at};
 use crate::panics;
 use crate::plan::{Direction, Plan, Substrate};
 use crate::play::run_client;
@@ -160,8 +160,10 @@ fn build(
     for client in plan.hosts() {
         let (plan, stage, quiet) = (Rc::clone(plan), Rc::clone(stage), Rc::clone(quiet));
         let switch = Rc::clone(&switches.clients[&client.id]);
-        let player = run_client::<Turmoil>(plan, client.clone(), switch.pace.clone(), stage, quiet);
+        let pace = switch.pace.clone();
+        let player = run_client::<Turmoil>(plan, client.clone(), pace.clone(), stage, quiet);
         sim.client(name(client.id), freezable(switch, player));
+        reads_at(sim.lookup(name(client.id)), pace);
     }
     sim
 }
