@@ -6,6 +6,7 @@
 //! milliseconds. (Groce et al., "Swarm Testing", ISSTA 2012.)
 
 mod chat;
+mod congested;
 mod half_open;
 mod handlers;
 mod outbound;
@@ -93,7 +94,9 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
     if profile.all_of_the_chat {
         chat::add(seed, &mut plan);
     }
-    outbound::add(seed, &mut plan, profile);
+    if !congested::add(seed, &mut plan, profile) {
+        outbound::add(seed, &mut plan, profile);
+    }
     if profile.all_of_the_chat {
         handlers::add(seed, &mut plan);
     }

@@ -15,6 +15,23 @@ const BOUNDED_PERCENT: u64 = 30;
 /// In how many of a hundred somebody reads slowly: of those, and of the others.
 const SLOW_PERCENT: [u64; 2] = [60, 15];
 
+/// What may wait usually.
+const USUAL_PACKETS: u32 = 16_384;
+const USUAL_BYTES: u32 = 4 << 20;
+
+/// Only so many packets.
+pub(super) fn of_packets(packets_max: u32) -> Outbound {
+    Outbound { packets_max, bytes_max: USUAL_BYTES, policy: Policy::Disconnect }
+}
+
+/// Only as many bytes as so many packets have in the quiet phase.
+pub(super) fn of_bytes(packets: u32) -> Outbound {
+    /// The longest packet of that phase.
+    const BYTES: u32 = 400;
+    let (packets_max, bytes_max) = (USUAL_PACKETS, packets * BYTES);
+    Outbound { packets_max, bytes_max, policy: Policy::Disconnect }
+}
+
 /// Draws it.
 pub(super) fn add(seed: u64, plan: &mut Plan, profile: &Profile) {
     let mut dice = Dice::new(seed ^ STREAM);
@@ -40,20 +57,13 @@ pub(super) fn add(seed: u64, plan: &mut Plan, profile: &Profile) {
 
 /// Hardly more than what one who reads may find waiting; or much, and few bytes of it.
 fn bound(dice: &mut Dice, plan: &mut Plan) {
-    const USUAL_PACKETS: u32 = 16_384;
-    const USUAL_BYTES: u32 = 4 << 20;
-    /// The longest packet of the quiet phase.
-    const BYTES: u32 = 400;
     let least = plan.healthy_packets();
     let few = least + dice.pick(&[0, 0, 4]);
-    let (packets_max, bytes_max) = dice.pick(&[
-        (few, USUAL_BYTES),
-        (few, USUAL_BYTES),
-        (few, few * BYTES),
-        (USUAL_PACKETS, few * BYTES),
-    ]);
+    let (packets, bytes) = (of_packets(few), of_bytes(few));
+    let both = Outbound { bytes_max: bytes.bytes_max, ..packets };
+    let bounds = dice.pick(&[packets, packets, both, bytes]);
     let policy = dice.pick(&[Policy::Disconnect, Policy::DropNewest, Policy::DropOldest]);
-    plan.server.outbound = Some(Outbound { packets_max, bytes_max, policy });
+    plan.server.outbound = Some(Outbound { policy, ..bounds });
     let operations = plan.clients.iter_mut().flat_map(|client| &mut client.operations);
     for operation in operations.filter(|_| policy.drops()) {
         // Who loses a notice does not know who is there.
