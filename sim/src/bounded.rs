@@ -9,45 +9,26 @@
 //! * Nothing is dropped but by the policy; what members have lost is no more than that.
 //! * What was said reaches a member as soon as all that was said before can be through,
 //!   whoever else is slow.
-//!
-//! ```text
-//!   server   ---- ping ---------- ping ------------------- closed
-//!                 \    /          \    /
-//!   client         pong            pong
-//!                     [------- what waits was said in here --)
-//! ```
-//!
-//! What waits when a client is closed was said after the last ping that it has answered, and
-//! so after the pong before; one pong earlier where shards tell each other what was said.
+
+mod unread;
 
 use std::collections::BTreeMap;
 
-use crate::history::{
-    Connection, Entry, Event, History, MessageId, Order, SERVER_STARTS, SocketId,
-};
+use crate::history::{Connection, Entry, Event, History, MessageId, SERVER_STARTS, SocketId};
 use crate::judge::Failure;
 use crate::plan::{Fault, Plan};
 use crate::promise::BOUNDED;
 
+use self::unread::{Owed, Unread};
+
 /// What the engine calls the end of a client for which too much waits.
 pub(crate) const SLOW_READER: &str = "slow_reader";
-
-/// What a packet takes beyond the body of a message, at most.
-const ENVELOPE_BYTES: u64 = 300;
-
-/// What no request and no step of the order tells of: answers to CONNECT, hellos, a ping.
-const UNTOLD: u64 = 10;
 
 /// Judges how much was kept for whom, and what became of it.
 pub fn check(plan: &Plan, history: &History) -> Vec<Failure> {
     let mut watch = Watch {
         plan,
-        names: history.connections().map(|it| (it.sid, it)).collect(),
-        said: Amount::default(),
-        windows: BTreeMap::new(),
-        lengths: BTreeMap::new(),
-        accepted_us: BTreeMap::new(),
-        through_us: 0,
+        unread: Unread::new(plan, history),
         passage_us: 1000 * plan.passage_ms(),
         connections: BTreeMap::new(),
         failures: Vec::new(),
@@ -78,25 +59,9 @@ pub(crate) fn uncounted(lost: u64, dropped: u64, at_us: u64) -> Option<Failure> 
     (lost > dropped).then(|| Failure::new(BOUNDED, sentence, at_us, []))
 }
 
-/// So many packets, and so many bytes at most.
-#[derive(Clone, Copy, Debug, Default)]
-struct Amount {
-    packets: u64,
-    bytes: u64,
-}
-
 struct Watch<'a> {
     plan: &'a Plan,
-    names: BTreeMap<&'a str, Connection<'a>>,
-    /// All that was said so far, to anybody.
-    said: Amount,
-    /// How much had been said at the last pongs of each socket, the newest last.
-    windows: BTreeMap<SocketId, [Amount; 3]>,
-    lengths: BTreeMap<MessageId, u64>,
-    /// When messages were accepted, and until when they should be there.
-    accepted_us: BTreeMap<MessageId, (u64, u64)>,
-    /// Until when all that was said so far is through any connection.
-    through_us: u64,
+    unread: Unread<'a>,
     /// How long a message takes behind nothing.
     passage_us: u64,
     /// Whose each socket is, and since when it has the connection that it has.
@@ -106,71 +71,26 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "all others are no business of bounds")]
-    fn read(&mut self, Entry { at_us, event }: &'a Entry) {
-        self.count(*at_us, event);
+    fn read(&mut self, entry: &'a Entry) {
+        let heard = self.unread.read(entry);
+        let Entry { at_us, event } = entry;
         match event {
             Event::Backlog { packets, bytes, dropped } => {
                 self.judge_backlog(*at_us, *packets, *bytes, *dropped);
             }
-            Event::Connected { socket, client, .. } => {
+            Event::Connected { socket, client, .. } | Event::Recovered { socket, client } => {
                 self.connections.insert(*socket, (*client, *at_us));
-                let is_alone = self.plan.party(self.plan.host_of(*client)).count() == 1;
-                let since = if is_alone { self.said } else { Amount::default() };
-                self.windows.insert(*socket, [since; 3]);
-            }
-            // All that it has missed is said again.
-            Event::Recovered { socket, client } => {
-                self.connections.insert(*socket, (*client, *at_us));
-                self.windows.insert(*socket, [Amount::default(); 3]);
-            }
-            Event::Ponged { socket } => {
-                if let Some(marks) = self.windows.get_mut(socket) {
-                    *marks = [marks[1], marks[2], self.said];
-                }
-            }
-            Event::Sent { message, bytes, .. } => {
-                self.lengths.insert(*message, *bytes);
-            }
-            Event::Witnessed { order: Order::Broadcast { message: Some(message), .. } } => {
-                self.accepted_us.insert(*message, (*at_us, self.through_us + self.passage_us));
             }
             Event::Delivered { socket, message, .. } => {
-                self.judge_delay(*at_us, *socket, *message);
+                if let Some(owed) = heard {
+                    self.judge_delay(*at_us, *socket, *message, owed);
+                }
             }
             Event::GivenUp { sid, reason } if reason == SLOW_READER => {
                 self.judge_end(*at_us, sid);
             }
             _ => {}
         }
-    }
-
-    /// Everything that may be, or make the server say, one packet to one client; or more.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else makes a server speak")]
-    fn count(&mut self, at_us: u64, event: &Event) {
-        let rooms = self.plan.rooms.len() as u64;
-        let (packets, body) = match event {
-            Event::Asked { .. }
-            | Event::JoinSent { .. }
-            | Event::LeaveSent { .. }
-            | Event::Sent { .. }
-            | Event::SwitchSent { .. }
-            | Event::TypingSent { .. }
-            | Event::UnwatchSent { .. }
-            | Event::WatchSent { .. } => (1, 0),
-            Event::Witnessed { order: Order::Broadcast { message, .. } } => {
-                (1, message.and_then(|it| self.lengths.get(&it).copied()).unwrap_or_default())
-            }
-            Event::Witnessed { order: Order::Join { .. } | Order::Leave { .. } } => (1, 0),
-            Event::Witnessed { order: Order::Switch { .. } } => (2, 0),
-            Event::Witnessed { order: Order::Connect { .. } | Order::Disconnect { .. } } => {
-                (rooms, 0)
-            }
-            _ => return,
-        };
-        let bytes = packets * ENVELOPE_BYTES + body;
-        self.said.packets += packets;
-        self.said.bytes += bytes;
-        self.through_us = self.through_us.max(at_us) + self.plan.through_us(bytes);
     }
 
     fn judge_backlog(&mut self, at_us: u64, packets: u64, bytes: u64, dropped: u64) {
@@ -192,16 +112,14 @@ impl<'a> Watch<'a> {
 
     /// The server has closed a client for which too much waits, as it says.
     fn judge_end(&mut self, at_us: u64, sid: &str) {
-        let Some(&Connection { socket, client, .. }) = self.names.get(sid) else { return };
-        let Some(marks) = self.windows.get(&socket) else { return };
-        let since = marks[if self.plan.server.shards > 1 { 0 } else { 1 }];
-        let packets = UNTOLD + self.said.packets - since.packets;
-        let bytes = UNTOLD * ENVELOPE_BYTES + self.said.bytes - since.bytes;
+        let Some(&Connection { socket, client, .. }) = self.unread.socket(sid) else { return };
+        let Some(most) = self.unread.most(socket) else { return };
+        let (packets, bytes) = (most.packets, most.bytes);
         let (packets_max, bytes_max) = self.bounds();
         if packets <= packets_max && bytes <= bytes_max {
             let what = format!(
                 "client {client} was closed as too slow, and no more than {packets} packets of \
-                 {bytes} bytes were said that it may not have read; {packets_max} of {bytes_max} \
+                 {bytes} bytes were for it that it may not have read; {packets_max} of {bytes_max} \
                  may wait"
             );
             self.accuse(at_us, what, Some(socket));
@@ -221,10 +139,10 @@ impl<'a> Watch<'a> {
 
     /// A member has heard what was said while it had its connection, and nothing was wrong
     /// with that: it need not have waited for others.
-    fn judge_delay(&mut self, at_us: u64, socket: SocketId, message: MessageId) {
-        let Some(&(accepted_us, due_us)) = self.accepted_us.get(&message) else { return };
+    fn judge_delay(&mut self, at_us: u64, socket: SocketId, message: MessageId, owed: Owed) {
         let Some(&(client, since_us)) = self.connections.get(&socket) else { return };
-        if since_us > accepted_us || at_us <= due_us {
+        let Owed { accepted_us, through_us, .. } = owed;
+        if since_us > accepted_us || at_us <= through_us + self.passage_us {
             return;
         }
         let host = self.plan.host_of(client);

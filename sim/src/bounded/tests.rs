@@ -1,6 +1,7 @@
 //! Histories made by hand: socket 0 is slow, socket 1 speaks.
 
 use super::*;
+use crate::history::Order;
 use crate::plan::{FaultKind, Outbound, Policy, StreamShape, Substrate, Transport};
 use crate::swarm::{Profile, generate};
 
@@ -82,7 +83,21 @@ fn sentences(plan: &Plan, events: &[(u64, Event)]) -> Vec<String> {
 
 fn at_once(parts: &[Vec<Event>]) -> Vec<(u64, Event)> {
     let both = vec![connected(SLOW), connected(SPEAKER)];
-    both.into_iter().chain(parts.concat()).map(|event| (0, event)).collect()
+    both.into_iter().chain([joined(SLOW)]).chain(parts.concat()).map(|event| (0, event)).collect()
+}
+
+fn joined(socket: SocketId) -> Event {
+    let (sid, room) = (format!("sid {}", socket.0), "a".to_owned());
+    Event::Witnessed { order: Order::Join { sid, room } }
+}
+
+fn left(socket: SocketId) -> Event {
+    let (sid, room) = (format!("sid {}", socket.0), "a".to_owned());
+    Event::Witnessed { order: Order::Leave { sid, room } }
+}
+
+fn asked(number: u64) -> Event {
+    Event::Asked { socket: SLOW, number }
 }
 
 #[test]
@@ -108,18 +123,75 @@ fn nothing_is_dropped_but_by_a_policy_that_drops() {
     );
 }
 
+/// So much was for who is closed now, at most; nothing if that is as much as may wait.
+fn accused(plan: &Plan, parts: &[Vec<Event>]) -> Option<String> {
+    let sentences = sentences(plan, &at_once(&[parts.concat(), vec![closed()]]));
+    assert!(sentences.len() < 2, "{sentences:?}");
+    let words: Vec<&str> = sentences.first()?.split(' ').collect();
+    let packets = words.iter().position(|word| *word == "packets")?;
+    Some(words[packets - 1].to_owned())
+}
+
 #[test]
 fn who_is_closed_as_too_slow_had_that_much_to_hear() {
     let plan = plan(Policy::Disconnect);
-    assert_eq!(sentences(&plan, &at_once(&[said(10), vec![closed()]])), [""; 0]);
-    let early = sentences(&plan, &at_once(&[said(2), vec![closed()]]));
-    assert!(early[0].contains("no more than 14 packets"), "{early:?}");
+    let too_few = |count: u64| Some(count.to_string());
+    // Of twenty that may wait three can be a ping, a noop, and a close.
+    assert_eq!(accused(&plan, &[said(18)]), None);
+    assert_eq!(accused(&plan, &[said(17)]), too_few(20));
+    // What it has heard does not wait, nor what was said before that.
+    assert_eq!(accused(&plan, &[said(18), vec![heard(1)]]), too_few(20));
+    assert_eq!(accused(&plan, &[said(30), vec![heard(25)]]), too_few(8));
+    // What is said to a room of others is not for it.
+    assert_eq!(accused(&plan, &[vec![left(SLOW)], said(30)]), too_few(3));
+}
+
+#[test]
+fn answers_wait_until_a_later_one_has_come() {
+    let plan = plan(Policy::Disconnect);
+    let answered = |number| Event::Answered { socket: SLOW, number };
+    let questions: Vec<Event> = (1..=5).map(asked).collect();
+    let accused = |more: Vec<Event>| accused(&plan, &[said(13), questions.clone(), more]);
+    assert_eq!(accused(Vec::new()), None);
+    assert_eq!(accused(vec![answered(4)]).as_deref(), Some("17"));
+    assert_eq!(accused(vec![answered(5)]).as_deref(), Some("16"));
+}
+
+#[test]
+fn who_types_may_be_told_to_all_and_who_comes_to_watchers() {
+    let plan = plan(Policy::Disconnect);
+    let typing = || Event::TypingSent { socket: SPEAKER, room: "a".to_owned() };
+    let hints = |count| (0..count).map(|_| typing()).collect::<Vec<_>>();
+    assert_eq!(accused(&plan, &[hints(18)]), None);
     // What was said before the last pong but one has arrived.
-    let pongs = || vec![pong(), pong()];
-    let read = sentences(&plan, &at_once(&[said(10), pongs(), vec![closed()]]));
-    assert!(read[0].contains("no more than 10 packets"), "{read:?}");
-    let late = at_once(&[said(10), vec![pong()], vec![closed()]]);
-    assert_eq!(sentences(&plan, &late), [""; 0]);
+    assert_eq!(accused(&plan, &[hints(18), vec![pong()]]), None);
+    assert_eq!(accused(&plan, &[hints(18), vec![pong(), pong()]]).as_deref(), Some("3"));
+    let changes = || (0..18).map(|_| joined(SPEAKER)).collect::<Vec<_>>();
+    let watch = Event::WatchSent { socket: SLOW, room: "a".to_owned() };
+    assert_eq!(accused(&plan, &[changes()]).as_deref(), Some("3"));
+    assert_eq!(accused(&plan, &[vec![watch], changes()]), None);
+}
+
+#[test]
+fn all_that_share_a_connection_count() {
+    let mut plan = plan(Policy::Disconnect);
+    plan.clients[1].over = Some(plan.clients[0].id);
+    let typing = || Event::TypingSent { socket: SPEAKER, room: "a".to_owned() };
+    let hints = |count| (0..count).map(|_| typing()).collect::<Vec<_>>();
+    // A greeting of three packets for each, a ping, a noop, a close; and of each hint one
+    // packet to each, and another if it is refused.
+    assert_eq!(accused(&plan, &[hints(3)]).as_deref(), Some("18"));
+    assert_eq!(accused(&plan, &[hints(4)]), None);
+}
+
+#[test]
+fn a_session_that_has_come_back_may_have_been_closed_before() {
+    let mut plan = plan(Policy::Disconnect);
+    plan.server.recovery_window_ms = 1_000;
+    let back = || Event::Recovered { socket: SLOW, client: 0 };
+    assert_eq!(accused(&plan, &[said(30), vec![back(), heard(30)]]), None);
+    let since = vec![back(), heard(30), pong()];
+    assert_eq!(accused(&plan, &[said(30), since]).as_deref(), Some("6"));
 }
 
 #[test]
@@ -128,6 +200,7 @@ fn few_long_messages_may_be_too_much_as_well() {
     let long =
         Event::Sent { message: message(1), room: "a".to_owned(), attachments: 0, bytes: 9_000 };
     let events = [vec![long], said(1)[1..].to_vec(), vec![closed()]];
+    assert_eq!(sentences(&plan, &at_once(&[said(1), vec![closed()]])).len(), 1);
     assert_eq!(sentences(&plan, &at_once(&events)), [""; 0]);
 }
 
@@ -146,7 +219,8 @@ fn nobody_waits_for_others() {
         events.push((at_ms, heard(1)));
         events
     };
-    let most_ms = plan.passage_ms();
+    // A message of 20 bytes, perhaps in base 64, in its envelope, behind nothing.
+    let most_ms = plan.passage_ms() + plan.through_us(327) / 1000;
     assert_eq!(sentences(&plan, &late(most_ms)), [""; 0]);
     assert_eq!(sentences(&plan, &late(most_ms + 1)).len(), 1);
     // Unless something was wrong with its own connection, or it had another one then.

@@ -97,9 +97,9 @@ impl Plan {
         self.settle_ms() + self.handling_ms(calls.unwrap_or_default())
     }
 
-    /// The same behind a connection in which nothing waits.
+    /// The same over a connection in which nothing waits, and on which nothing is lost.
     pub(crate) fn passage_ms(&self) -> u64 {
-        self.delivery_ms() - self.drain_ms()
+        self.delivery_ms() - self.drain_ms() - self.resend_ms()
     }
 
     /// For how long nothing happens at most while something is still on its way, once all
