@@ -20,7 +20,7 @@ use std::fmt::Write;
 
 use crate::history::History;
 use crate::judge::Failure;
-use crate::plan::{Client, Namespace, Plan, StreamShape, Substrate};
+use crate::plan::{Client, Namespace, Outbound, Plan, Policy, StreamShape, Substrate};
 use crate::promise;
 use crate::story;
 
@@ -117,6 +117,7 @@ fn settings(plan: &Plan) -> String {
         (1, _) => "one shard".to_owned(),
         (shards, delay_ms) => format!("{shards} shards, up to {delay_ms} ms between them"),
     };
+    let waiting = waiting(plan);
     let sessions = match (server.recovery_window_ms, server.recovery_packets_max) {
         (0, _) => "not kept for who comes back".to_owned(),
         (window_ms, 0) => format!("kept for {window_ms} ms"),
@@ -135,7 +136,7 @@ fn settings(plan: &Plan) -> String {
         (
             "Server",
             format!(
-                "{shards}; ping every {} ms, timeout {} ms",
+                "{shards}; ping every {} ms, timeout {} ms; {waiting}",
                 server.ping_interval_ms, server.ping_timeout_ms
             ),
         ),
@@ -152,6 +153,29 @@ fn settings(plan: &Plan) -> String {
     ];
     let rows = rows.map(|(name, text)| format!("<dt>{name}</dt><dd>{}</dd>\n", escape(&text)));
     format!("<dl>\n{}</dl>\n", rows.concat())
+}
+
+/// How much may wait for clients and for handlers, where that is less than usual.
+fn waiting(plan: &Plan) -> String {
+    let mut waiting = match plan.server.outbound {
+        None => "as much may wait for a client as usual".to_owned(),
+        Some(Outbound { packets_max, bytes_max, policy }) => {
+            let what = match policy {
+                Policy::Disconnect => "at one more it is closed",
+                Policy::DropNewest => "one more is dropped",
+                Policy::DropOldest => "for one more the oldest is dropped",
+            };
+            format!("{packets_max} packets of {bytes_max} bytes may wait for a client, {what}")
+        }
+    };
+    match plan.server.events_waiting_max {
+        0 => {}
+        1 => waiting.push_str("; one event of it may wait for handlers"),
+        max => {
+            write!(waiting, "; {max} events of it may wait for handlers").expect("a string grows");
+        }
+    }
+    waiting
 }
 
 /// The names of the lines; they stay in sight.

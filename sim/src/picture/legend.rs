@@ -98,7 +98,8 @@ const SIGNS: [(&str, &str); 16] = [
     ),
     (
         "<rect class=\"span slow\" x=\"2\" y=\"1\" width=\"36\" height=\"14\"/>",
-        "fault: a link that is slow or narrow, or on which packets come twice or late",
+        "fault: a link that is slow or narrow, or on which packets come twice or late, or a client \
+         that reads slowly",
     ),
     (
         "<rect class=\"span down\" x=\"10\" y=\"1\" width=\"20\" height=\"14\"/>",
