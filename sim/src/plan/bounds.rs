@@ -17,6 +17,10 @@ pub(crate) const LATE_MS_MAX: u64 = 30;
 /// After how long a sender that waits for room is told again that there is some.
 pub(crate) const PROBE_MS: u64 = 50;
 
+/// How long a server lets a GET wait while a WebSocket is about to take over: the word that
+/// ends polling may have been sent before that GET, and come after it.
+const HELD_MS: u64 = 20;
+
 /// What the head of a request takes.
 const HEAD_BYTES: u64 = 400;
 
@@ -104,10 +108,18 @@ impl Plan {
 
     /// For how long nothing happens at most while something is still on its way, once all
     /// faults are over and the streams are empty: from one shard over another to a client,
-    /// whose next request may be on its way, too.
+    /// whose next request may be on its way, too, and then wait for an upgrade.
     pub fn calm_ms(&self) -> u64 {
         let trips = if self.is_polled() { 6 } else { 2 };
-        trips * (self.latency_max_ms() + HEAD_BYTES / self.least_bytes()) + self.server.echo_ms
+        trips * (self.latency_max_ms() + HEAD_BYTES / self.least_bytes())
+            + self.held_ms()
+            + self.server.echo_ms
+    }
+
+    /// How long a GET may wait though there is something to answer it with.
+    fn held_ms(&self) -> u64 {
+        let upgrades = self.clients.iter().any(|client| client.transport == Transport::Upgrade);
+        if upgrades { HELD_MS } else { 0 }
     }
 
     /// How long a request and its answer take at most on a healthy link, if there is something
@@ -136,13 +148,13 @@ impl Plan {
 
     /// What requests cost on top of that, if anybody polls: a message waits for the
     /// answer to the POST before it, then for a stream, and at the other end for the
-    /// next GET; and each of these has a head.
+    /// next GET, which may be held; and each of these has a head.
     fn requests_ms(&self) -> u64 {
         const REQUESTS: u64 = 6;
         if !self.is_polled() {
             return 0;
         }
-        REQUESTS * (2 * self.latency_max_ms() + HEAD_BYTES / self.least_bytes())
+        REQUESTS * (2 * self.latency_max_ms() + HEAD_BYTES / self.least_bytes()) + self.held_ms()
     }
 
     /// What goes through a stream in one millisecond at least: what its ends take, and what
