@@ -65,13 +65,13 @@ fn is_excused(plan: &Plan, since: Option<Duration>, at: Duration) -> bool {
     let Some(since) = since else { return false };
     let (since_ms, until_ms) = (micros(since) / 1000, micros(at) / 1000);
     let trail_ms = plan.trail_ms();
-    plan.faults.iter().any(|it| it.from_ms <= until_ms && since_ms <= it.until_ms + trail_ms)
+    plan.faults.iter().any(|it| it.from_ms <= until_ms && since_ms <= it.ends_ms() + trail_ms)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Fault, FaultKind};
+    use crate::plan::{Fault, FaultKind, Latency};
     use crate::swarm::{Profile, generate};
 
     #[test]
@@ -86,5 +86,17 @@ mod tests {
         assert!(is_excused(&plan, Some(ms(0)), ms(500)));
         assert!(!is_excused(&plan, Some(ms(0)), ms(499)));
         assert!(!is_excused(&plan, None, ms(550)), "what has come, no fault has made up");
+    }
+
+    #[test]
+    fn what_a_slow_link_still_carries_at_its_end_is_excused_until_it_has_come() {
+        let mut plan = generate(0, &Profile { faults: false, ..Profile::default() });
+        let ms = Duration::from_millis;
+        let latency = Latency { min_ms: 300, max_ms: 400 };
+        let kind = FaultKind::Slow { clients: vec![0], latency };
+        plan.faults = vec![Fault { from_ms: 500, until_ms: 600, kind }];
+        let after_ms = 600 + 400 + plan.trail_ms();
+        assert!(is_excused(&plan, Some(ms(after_ms)), ms(after_ms + 100)));
+        assert!(!is_excused(&plan, Some(ms(after_ms + 1)), ms(after_ms + 100)));
     }
 }
