@@ -215,11 +215,12 @@ impl<'a> Watch<'a> {
     }
 
     /// How long a pong may be on its way and then lie behind calls that are not read before
-    /// others have been handled: so long is nobody given up.
+    /// others have been handled: so long is nobody given up, and the ping that was out then
+    /// is asked once more.
     fn unheard_ms(&self) -> u64 {
         match self.plan.server.events_waiting_max {
             0 => self.plan.settle_ms(),
-            _ => self.plan.delivery_ms(),
+            _ => self.plan.delivery_ms() + self.plan.server.ping_timeout_ms,
         }
     }
 

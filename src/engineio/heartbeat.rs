@@ -20,7 +20,7 @@
 //! A server that has not run for a while finds its deadlines past, and perhaps in its
 //! sockets what was said in time. So who seems dead when the server is late gets one
 //! more moment, in which that is read. And who is not read, since what it sent before
-//! is still worked at, is pinged on and not blamed until it is read again.
+//! is still worked at, is pinged on and not blamed for what it may have said meanwhile.
 //!
 //! # Spec
 //!
@@ -124,7 +124,8 @@ impl Heartbeat {
         }
     }
 
-    /// Notes that the peer is not read, so that it may have said what is due by `now`.
+    /// Notes that the peer is not read, or was not since its last ping, so that it may have
+    /// said what is due by `now`.
     ///
     /// It counts as said, and so the next ping is due at once: a client gives up a
     /// server that does not ping, and its answers are heard later.
@@ -138,17 +139,6 @@ impl Heartbeat {
             }
             State::CatchingUp { .. } | State::Silent(_) => {
                 self.state = State::Silent(now + silence_max);
-            }
-            State::Idle(_) => {}
-        }
-    }
-
-    /// Notes that the peer is read again: what it has said meanwhile may lie behind
-    /// much else, and is heard within `patience`.
-    pub fn handle_heard_again(&mut self, now: Instant, patience: Duration) {
-        match &mut self.state {
-            State::AwaitPong(at) | State::CatchingUp { at, .. } | State::Silent(at) => {
-                *at = (*at).max(now + patience);
             }
             State::Idle(_) => {}
         }
@@ -280,9 +270,7 @@ mod tests {
             assert_eq!(heartbeat.handle_timeout(due, TIMEOUT), Some(Beat::Ping));
         }
         assert_eq!(heartbeat.deadline(), at(245));
-        heartbeat.handle_heard_again(at(226), TIMEOUT);
-        assert_eq!(heartbeat.deadline(), at(246), "what it said is heard soon");
-        assert_eq!(heartbeat.handle_timeout(at(246), TIMEOUT), Some(Beat::Dead));
+        assert_eq!(heartbeat.handle_timeout(at(245), TIMEOUT), Some(Beat::Dead), "it is read");
     }
 
     #[test]
@@ -292,11 +280,8 @@ mod tests {
         let mut heartbeat = Heartbeat::of_pinging_client(at(0), silence_max);
         heartbeat.handle_unheard(at(45), silence_max);
         assert_eq!(heartbeat.deadline(), at(90));
-        heartbeat.handle_heard_again(at(60), TIMEOUT);
-        assert_eq!(heartbeat.deadline(), at(90), "it had more time than that");
-        heartbeat.handle_heard_again(at(80), TIMEOUT);
-        assert_eq!(heartbeat.handle_timeout(at(99), TIMEOUT), None);
-        assert_eq!(heartbeat.handle_timeout(at(100), TIMEOUT), Some(Beat::Dead));
+        assert_eq!(heartbeat.handle_timeout(at(89), TIMEOUT), None);
+        assert_eq!(heartbeat.handle_timeout(at(90), TIMEOUT), Some(Beat::Dead), "it is read");
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) struct Connection {
     pub(super) phase: Phase,
     /// Whether it is read: not while it has said more than is worked at.
     pub(super) heard: bool,
+    /// Whether that was so at all times since it was last pinged, or excused.
+    pub(super) heard_since: bool,
     /// How fast it is, if there is a limit.
     pub(super) meter: Option<Box<Meter>>,
     pub(super) heartbeat: Heartbeat,
@@ -105,6 +107,7 @@ impl Connection {
             is_raw: opening.is_raw,
             phase: if opening.is_raw { Phase::Live } else { Phase::Fresh(connect_by) },
             heard: true,
+            heard_since: true,
             meter: None,
             heartbeat,
             decoder: socketio::Decoder::new(),

@@ -298,8 +298,9 @@ impl Hub {
                 self.end(conn, Some(close_code::NORMAL_CLOSURE), Reason::TransportClose, actions);
                 continue;
             }
-            if !connection.heard {
+            if !connection.heard_since {
                 connection.heartbeat.handle_unheard(now, self.limits.silence_max());
+                connection.heard_since = connection.heard;
             }
             match connection.heartbeat.handle_timeout(now, self.limits.ping_timeout) {
                 Some(Beat::Dead) => self.end(conn, None, Reason::PingTimeout, actions),

@@ -154,14 +154,10 @@ impl Hub {
     }
 
     /// Notes whether what a connection's client says is read, or has to wait.
-    pub fn set_heard(&mut self, conn: ConnId, heard: bool, now: Instant) {
-        let patience = self.limits.ping_timeout;
-        let Some(connection) = self.open_connection(conn) else { return };
-        connection.heard = heard;
-        if heard {
-            let previous = connection.deadline();
-            connection.heartbeat.handle_heard_again(now, patience);
-            self.schedule(conn, previous);
+    pub fn set_heard(&mut self, conn: ConnId, heard: bool) {
+        if let Some(connection) = self.open_connection(conn) {
+            connection.heard = heard;
+            connection.heard_since &= heard;
         }
     }
 

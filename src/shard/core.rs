@@ -329,8 +329,7 @@ impl Core {
 
     /// Notes whether what a connection's client says is read, or has to wait.
     pub fn set_heard(&self, conn: ConnId, heard: bool) {
-        let now = (self.now)();
-        self.change(|state| state.hub.set_heard(conn, heard, now));
+        self.state.borrow_mut().hub.set_heard(conn, heard);
     }
 
     /// Notes bytes of a connection that have been read.
