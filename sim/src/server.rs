@@ -165,9 +165,9 @@ async fn watch(plan: &Plan, observer: &Observer, stage: &Stage) {
             packets = packets.max(queued.packets_max as u64);
             bytes = bytes.max(queued.bytes_max as u64);
         }
-        let drops = seen.iter().map(|seen| seen.counters.dropped);
+        let drops = seen.iter().map(|seen| seen.counters.dropped.by_policy());
         // A shard that does not answer has forgotten nothing.
-        dropped = dropped.max(drops.map(|drops| drops.newest + drops.oldest).sum());
+        dropped = dropped.max(drops.sum());
         if before != (packets, bytes, dropped) {
             stage.record(Event::Backlog { packets, bytes, dropped });
         }

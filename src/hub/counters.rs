@@ -90,6 +90,13 @@ pub struct Drops {
     pub volatile: u64,
 }
 
+impl Drops {
+    /// Those that a policy has dropped: who lost one has missed something.
+    pub fn by_policy(&self) -> u64 {
+        self.newest + self.oldest
+    }
+}
+
 impl std::ops::AddAssign for Drops {
     fn add_assign(&mut self, more: Self) {
         self.newest += more.newest;

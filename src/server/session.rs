@@ -179,7 +179,7 @@ impl<S: Stream> SessionTask<S> {
         self.poll_allowance(cx)
     }
 
-    /// Tells the hub if what it knows of that is not true any more: nobody is to be
+    /// Tells the hub when the peer is read no more, and when it is again: nobody is to be
     /// given up for an answer that is not read.
     fn set_heard(&mut self, heard: bool) {
         if self.heard != heard {

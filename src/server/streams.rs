@@ -299,9 +299,9 @@ impl<S: Stream> Streams<S> {
         (polling, queued)
     }
 
-    /// How many events were dropped since those were last taken.
+    /// How many packets a policy has dropped since those were last taken.
     pub(super) fn dropped(&self) -> u64 {
-        self.drops.newest + self.drops.oldest
+        self.drops.by_policy()
     }
 
     /// What was dropped since this was last asked.

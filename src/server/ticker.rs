@@ -105,7 +105,7 @@ fn flush<S: Stream>(shard: &Shard<S>, scratch: &mut Vec<u8>) -> bool {
             Written::Some => shard.core.set_congested(conn, true),
         }
         let is_open = matches!(written, Written::All | Written::Some);
-        if is_open && dropped.newest + dropped.oldest > 0 {
+        if is_open && dropped.by_policy() > 0 {
             // Perhaps not for this one, but it is as slow as who lost something.
             shard.core.handle(Event::Lossy { conn });
         }

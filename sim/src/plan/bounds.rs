@@ -133,7 +133,8 @@ impl Plan {
         self.answer_ms() + self.resend_ms()
     }
 
-    fn is_polled(&self) -> bool {
+    /// Whether anybody polls, be it only until its upgrade.
+    pub(crate) fn is_polled(&self) -> bool {
         self.clients.iter().any(|client| client.transport != Transport::WebSocket)
     }
 

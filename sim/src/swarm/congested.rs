@@ -106,8 +106,7 @@ fn surroundings(dice: &mut Dice, plan: &mut Plan, scene: &Scene) {
             client.namespace = Namespace::Root;
         }
     }
-    let is_polled = plan.clients.iter().any(|it| it.transport != Transport::WebSocket);
-    let polls = is_polled && dice.chance(60);
+    let polls = plan.is_polled() && dice.chance(60);
     if let Some(laggard) = plan.clients.iter_mut().find(|it| it.id == scene.laggard && polls) {
         (laggard.transport, laggard.half_open) = (Transport::Polling, None);
     }
@@ -115,14 +114,13 @@ fn surroundings(dice: &mut Dice, plan: &mut Plan, scene: &Scene) {
 
 /// The network holds so little that a backlog builds up before who does not read.
 fn narrow(dice: &mut Dice, plan: &mut Plan, scene: &Scene, profile: &Profile) {
-    let is_polled = plan.clients.iter().any(|it| it.transport != Transport::WebSocket);
     match plan.network.substrate {
         Substrate::Packets => {
             plan.network.socket_buffer_bytes = 2_048;
             plan.network.stream = StreamShape::WIDE;
         }
         Substrate::Turmoil => {
-            let is_tight = scene.aim == Aim::Absence && !is_polled;
+            let is_tight = scene.aim == Aim::Absence && !plan.is_polled();
             let buffer_bytes = if is_tight { 64 } else { dice.pick(&[256, 256, 1_024]) };
             let bytes_per_ms = dice.pick(&[30, 100, 1_000]);
             plan.network.stream = StreamShape { buffer_bytes, bytes_per_ms, ..StreamShape::WIDE };

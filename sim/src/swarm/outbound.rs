@@ -4,7 +4,7 @@
 use super::packets::shorten_messages;
 use super::{Profile, some_clients, widen};
 use crate::dice::Dice;
-use crate::plan::{Act, Fault, FaultKind, Operation, Outbound, Plan, Policy, Substrate, Transport};
+use crate::plan::{Act, Fault, FaultKind, Operation, Outbound, Plan, Policy, Substrate};
 
 /// Tells the draws from all others of a seed.
 const STREAM: u64 = 0x6f75_7462_6f75_6e64;
@@ -75,8 +75,7 @@ fn bound(dice: &mut Dice, plan: &mut Plan) {
 
 /// The network takes so little at a time that a backlog builds up, and so messages are short.
 fn narrow(dice: &mut Dice, plan: &mut Plan, profile: &Profile) {
-    let mut clients = plan.clients.iter();
-    let is_polled = clients.any(|client| client.transport != Transport::WebSocket);
+    let is_polled = plan.is_polled();
     let network = &mut plan.network;
     match network.substrate {
         Substrate::Packets => network.socket_buffer_bytes = dice.pick(&[2_048, 4_096]),
