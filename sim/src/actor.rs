@@ -239,6 +239,13 @@ impl Actor {
         self.socket.is_some()
     }
 
+    /// Polls of its connection were cancelled on their way; `answered` of them with messages.
+    pub(crate) fn handle_cancelled(&self, answered: bool) {
+        if let Some(socket) = self.socket {
+            self.stage.record(Event::PollCancelled { socket, answered });
+        }
+    }
+
     /// It has answered a ping.
     pub(crate) fn handle_ping(&self) {
         if let Some(socket) = self.socket {

@@ -48,6 +48,8 @@ pub enum Situation {
     NamespaceLeft,
     NamespacesComeBack,
     PingDuringUpgrade,
+    PollCancelled,
+    PollCancelledWithMessages,
     PowerLossWithUnacked,
     ReconnectUnderFaults,
     Recovered,
@@ -72,7 +74,7 @@ pub enum Situation {
 
 impl Situation {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::BacklogFull,
         Self::BacklogSizedMessage,
         Self::BinaryDelivered,
@@ -90,6 +92,8 @@ impl Situation {
         Self::NamespaceLeft,
         Self::NamespacesComeBack,
         Self::PingDuringUpgrade,
+        Self::PollCancelled,
+        Self::PollCancelledWithMessages,
         Self::PowerLossWithUnacked,
         Self::ReconnectUnderFaults,
         Self::Recovered,
@@ -136,6 +140,10 @@ impl Situation {
             Self::NamespaceLeft => "a client leaves a namespace, and its connection goes on",
             Self::NamespacesComeBack => "a connection with two namespaces comes back with both",
             Self::PingDuringUpgrade => "a ping while a client goes over to a WebSocket",
+            Self::PollCancelled => "a poll is cancelled while it waits, and asked again",
+            Self::PollCancelledWithMessages => {
+                "a poll is cancelled with messages in the answer, which are lost"
+            }
             Self::PowerLossWithUnacked => "power is lost with a message on its way to the server",
             Self::ReconnectUnderFaults => "a client comes back while something is still wrong",
             Self::Recovered => "a client comes back as who it was",
@@ -173,6 +181,8 @@ impl Situation {
             Self::JoinUnackedAtCrash
             | Self::KillWithUnacked
             | Self::LostPacketSentAgain
+            | Self::PollCancelled
+            | Self::PollCancelledWithMessages
             | Self::PowerLossWithUnacked
             | Self::ReconnectUnderFaults
             | Self::ResetUnderTraffic

@@ -233,7 +233,8 @@ fn link(client: u32, active: &[&Fault], usual: Latency) -> LinkState {
             FaultKind::Duplicate { percent, .. } => {
                 weather.duplicate_percent = weather.duplicate_percent.max(*percent);
             }
-            FaultKind::Freeze { .. }
+            FaultKind::CancelPolls { .. }
+            | FaultKind::Freeze { .. }
             | FaultKind::FreezeServer
             | FaultKind::Kill
             | FaultKind::PowerLoss

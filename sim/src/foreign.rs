@@ -260,7 +260,9 @@ pub fn without_what_needs_parlor(mut plan: Plan) -> Plan {
     plan.server.outbound = None;
     plan.server.events_waiting_max = 0;
     plan.server.echo_ms = 0;
-    plan.faults.retain(|fault| fault.kind != FaultKind::FreezeServer);
+    plan.faults.retain(|fault| {
+        !matches!(fault.kind, FaultKind::CancelPolls { .. } | FaultKind::FreezeServer)
+    });
     for client in &mut plan.clients {
         client.recovers = false;
         client.half_open = None;

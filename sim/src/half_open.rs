@@ -37,6 +37,11 @@ impl<D> HalfOpenDialer<D> {
         Self { dialer, wanted, kept: Arc::default() }
     }
 
+    /// What it dials with.
+    pub(crate) fn inner(&self) -> &D {
+        &self.dialer
+    }
+
     /// How many answers to probes were kept from the client so far.
     pub(crate) fn kept(&self) -> u64 {
         self.kept.load(Ordering::Relaxed)

@@ -76,6 +76,7 @@ impl<'a> Recovery<'a> {
             | Event::LeaveSent { .. }
             | Event::Notice { .. }
             | Event::Packets { .. }
+            | Event::PollCancelled { .. }
             | Event::Ponged { .. }
             | Event::Quiet { mark: Mark::Gone | Mark::Healed }
             | Event::Refused { .. }

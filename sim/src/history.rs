@@ -109,6 +109,9 @@ pub enum Event {
     Notice { socket: SocketId, room: String, changes: Vec<Change> },
     /// What has become of single packets, in all; the last entry where there are packets.
     Packets { tally: Tally },
+    /// Something in the middle has cancelled a poll and asked again; or, `answered`, it was
+    /// seen then that messages were in its answer, which are lost.
+    PollCancelled { socket: SocketId, answered: bool },
     /// A client has answered the server's ping.
     Ponged { socket: SocketId },
     /// The quiet phase reached a mark: faults are over, or every client must be back.
@@ -197,6 +200,7 @@ impl Event {
             | Self::Heard { .. }
             | Self::Illegal { .. }
             | Self::Packets { .. }
+            | Self::PollCancelled { .. }
             | Self::Ponged { .. }
             | Self::Quiet { .. }
             | Self::Recovered { .. }
@@ -229,6 +233,7 @@ impl Event {
             | Self::LeaveAcked { socket, .. }
             | Self::LeaveSent { socket, .. }
             | Self::Notice { socket, .. }
+            | Self::PollCancelled { socket, .. }
             | Self::Ponged { socket }
             | Self::Recovered { socket, .. }
             | Self::Refused { socket, .. }
@@ -282,6 +287,7 @@ impl Event {
             | Self::LeaveSent { .. }
             | Self::Notice { .. }
             | Self::Packets { .. }
+            | Self::PollCancelled { .. }
             | Self::Ponged { .. }
             | Self::Quiet { .. }
             | Self::Recovered { .. }

@@ -134,6 +134,7 @@ mod actor;
 pub mod application;
 pub mod beside;
 pub mod bounded;
+mod cancelled;
 pub mod chat;
 pub mod cleanup;
 pub mod cli;

@@ -159,6 +159,7 @@ fn fault(plan: &Plan, index: usize, edits: &mut Vec<Plan>) {
             edit(FaultKind::Slow { clients: clients.clone(), latency });
         }
         FaultKind::Bandwidth { .. }
+        | FaultKind::CancelPolls { .. }
         | FaultKind::Duplicate { .. }
         | FaultKind::Freeze { .. }
         | FaultKind::FreezeServer

@@ -16,6 +16,7 @@ use parlor::net::Dialer;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::actor::{Actor, Ask, Emit};
+use crate::cancelled::{CancellableStream, Cancelled, CancellingDialer};
 use crate::eavesdropper::Eavesdropper;
 use crate::half_open::{HalfOpenDialer, HalfOpenStream};
 use crate::history::LEFT_NAMESPACE;
@@ -43,18 +44,9 @@ pub(crate) async fn run_client<N: SimNet>(
     quiet: Rc<Quiet>,
 ) -> HostResult {
     let zero = Instant::now();
-    let ms = Duration::from_millis;
     let guests = plan.clients.iter().filter(|guest| guest.over == Some(client.id));
     let party: Vec<&Client> = std::iter::once(&client).chain(guests).collect();
-    let mut acts = Vec::new();
-    for (seat, member) in party.iter().enumerate() {
-        if seat > 0 {
-            acts.push((zero + ms(member.start_ms), seat, Act::Reconnect));
-        }
-        let operations = member.operations.iter();
-        acts.extend(operations.map(|it| (zero + ms(it.at_ms), seat, it.act.clone())));
-    }
-    acts.sort_by_key(|(at, _, _)| *at);
+    let acts = acts(&party, zero);
     let seat = |member: &&Client| Seat {
         actor: Actor::new(Rc::clone(&plan), member, Rc::clone(&stage)),
         who: Who::Client(member.id),
@@ -80,7 +72,9 @@ pub(crate) async fn run_client<N: SimNet>(
         },
         ..Options::default()
     };
-    let dialer = HalfOpenDialer::new(N::dialer(plan.network.stream, pace), client.half_open);
+    let moments = plan.polls_cancelled_ms(client.id).map(|at_ms| zero + ms(at_ms)).collect();
+    let dialer = CancellingDialer::new(N::dialer(plan.network.stream, pace), moments);
+    let dialer = HalfOpenDialer::new(dialer, client.half_open);
     let manner = match client.id % 3 {
         0 => Act::Vanish,
         1 => Act::Disconnect,
@@ -90,7 +84,7 @@ pub(crate) async fn run_client<N: SimNet>(
         seats,
         plan,
         stage,
-        acts: acts.into(),
+        acts,
         known: Phase::Acting,
         quiet,
         backoff: Backoff::new(backoff),
@@ -101,9 +95,28 @@ pub(crate) async fn run_client<N: SimNet>(
         client,
         manner,
         lost: Vec::new(),
+        cancelled: Cancelled::default(),
     };
     player.wait_until(zero + ms(player.client.start_ms)).await;
     player.run().await
+}
+
+/// What those of a connection do, each in its seat, in the order of time.
+fn acts(party: &[&Client], zero: Instant) -> VecDeque<(Instant, usize, Act)> {
+    let mut acts = Vec::new();
+    for (seat, member) in party.iter().enumerate() {
+        if seat > 0 {
+            acts.push((zero + ms(member.start_ms), seat, Act::Reconnect));
+        }
+        let operations = member.operations.iter();
+        acts.extend(operations.map(|it| (zero + ms(it.at_ms), seat, it.act.clone())));
+    }
+    acts.sort_by_key(|(at, _, _)| *at);
+    acts.into()
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
 }
 
 struct Player<D: Dialer> {
@@ -122,7 +135,9 @@ struct Player<D: Dialer> {
     random: Random,
     options: Arc<Options>,
     scratch: Scratch,
-    dialer: HalfOpenDialer<D>,
+    dialer: HalfOpenDialer<CancellingDialer<D>>,
+    /// How many of its polls, as far as it was written down.
+    cancelled: Cancelled,
     /// How it goes in the end.
     manner: Act,
     /// Connections at whose end it is no more: open, and nobody reads or writes them.
@@ -143,8 +158,11 @@ struct Seat {
     is_in_step: bool,
 }
 
-/// A connection whose upgrades may stay half open.
-type Link<D> = Connection<HalfOpenStream<<D as Dialer>::Io>>;
+/// A stream whose polls may be cancelled, and whose upgrade may stay half open.
+type Strained<D> = HalfOpenStream<CancellableStream<<D as Dialer>::Io>>;
+
+/// A connection over such streams.
+type Link<D> = Connection<Strained<D>>;
 
 /// What was asked over a connection and is not answered yet, by whom.
 type Asked = BTreeMap<u64, (usize, Ask)>;
@@ -185,7 +203,7 @@ impl<D: Dialer> Player<D> {
     }
 
     /// Speaks over one connection until it has ended.
-    async fn converse(&mut self, stream: HalfOpenStream<D::Io>) {
+    async fn converse(&mut self, stream: Strained<D>) {
         let mut connection = self.connect(stream);
         let mut asked = Asked::new();
         let (mut pongs, mut kept) = (0, self.dialer.kept());
@@ -193,6 +211,7 @@ impl<D: Dialer> Player<D> {
             let cue = cue(&mut self.acts, &self.quiet, self.seats[0].who, self.known);
             let (seats, backoff) = (&mut self.seats, &mut self.backoff);
             let (quiet, known, dialer) = (&self.quiet, self.known, &self.dialer);
+            let cancelled = &mut self.cancelled;
             let listen = poll_fn(|cx| {
                 let now = Instant::now().into_std();
                 let polled = connection.poll(cx, now, &mut |event, outgoing| {
@@ -201,6 +220,7 @@ impl<D: Dialer> Player<D> {
                 if dialer.kept() > kept && seats[0].actor.handle_half_open() {
                     kept = dialer.kept();
                 }
+                cancelled.tell(dialer.inner().cancelled(), &seats[0].actor);
                 let session = connection.session();
                 for (index, seat) in seats.iter_mut().enumerate() {
                     if !seat.is_upgrade_told && session.phases().upgraded_at.is_some() {
@@ -236,7 +256,7 @@ impl<D: Dialer> Player<D> {
     }
 
     /// A connection that begins with the namespaces that are wanted.
-    fn connect(&mut self, stream: HalfOpenStream<D::Io>) -> Link<D> {
+    fn connect(&mut self, stream: Strained<D>) -> Link<D> {
         let wanting = self.seats.iter_mut().filter(|seat| seat.actor.wants_connection());
         let joins: Vec<Join> = wanting.map(Seat::join).collect();
         for seat in &mut self.seats {

@@ -117,6 +117,7 @@ impl<'a> Audience<'a> {
             | Event::LeaveAcked { .. }
             | Event::LeaveSent { .. }
             | Event::Packets { .. }
+            | Event::PollCancelled { .. }
             | Event::Ponged { .. }
             | Event::Quiet { mark: Mark::Gone | Mark::Healed | Mark::Probe }
             | Event::Recovered { .. }

@@ -140,6 +140,7 @@ impl<'a> Judge<'a> {
             | Event::LeaveSent { .. }
             | Event::Notice { .. }
             | Event::Packets { .. }
+            | Event::PollCancelled { .. }
             | Event::Ponged { .. }
             | Event::Quiet { mark: Mark::Gone | Mark::Healed | Mark::Probe }
             | Event::Refused { .. }

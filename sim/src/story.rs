@@ -188,6 +188,12 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
             format!("{} is told of {room:?}: {}", who(socket), changes.join(", "))
         }
         Event::Recovered { socket, .. } => format!("{} is recovered, as who it was", who(socket)),
+        Event::PollCancelled { socket, answered: false } => {
+            format!("a poll of {} is cancelled on its way, and asked again", who(socket))
+        }
+        Event::PollCancelled { socket, answered: true } => {
+            format!("the answer to that poll of {} is lost, with messages in it", who(socket))
+        }
         Event::Ponged { socket } => format!("{} answers a ping", who(socket)),
         Event::Packets { tally } => format!("--- of all packets: {tally:?}").to_lowercase(),
         Event::Quiet { mark } => format!("--- quiet phase: {mark:?}").to_lowercase(),

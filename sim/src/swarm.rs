@@ -5,6 +5,7 @@
 //! collide often; a small plan finds most ordering faults and runs in
 //! milliseconds. (Groce et al., "Swarm Testing", ISSTA 2012.)
 
+mod cancelled;
 mod chat;
 mod congested;
 mod half_open;
@@ -99,6 +100,9 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
     }
     if profile.all_of_the_chat {
         handlers::add(seed, &mut plan);
+    }
+    if profile.faults {
+        cancelled::add(seed, &mut plan);
     }
     // Now and then an idle network is looked at for as long as is promised.
     plan.hurried = Dice::new(!seed).chance(HURRIED_PERCENT);
@@ -553,7 +557,7 @@ mod tests {
         let faults = plans.iter().flat_map(|plan| &plan.faults);
         let kinds: BTreeSet<String> =
             faults.map(|fault| first_word(&format!("{:?}", fault.kind))).collect();
-        assert_eq!(kinds.len(), 13, "{kinds:?}");
+        assert_eq!(kinds.len(), 14, "{kinds:?}");
         assert!(plans.iter().any(|plan| plan.faults.is_empty()), "some seeds have no faults");
         for substrate in [Substrate::Packets, Substrate::Turmoil] {
             assert!(plans.iter().any(|plan| plan.network.substrate == substrate), "{substrate:?}");

@@ -122,6 +122,10 @@ impl<'a> Reader<'a> {
                 let sent_again = tally.lost > 0 && tally.again > 0;
                 self.count(Situation::LostPacketSentAgain, sent_again);
             }
+            Event::PollCancelled { answered, .. } => {
+                self.count(Situation::PollCancelled, !answered);
+                self.count(Situation::PollCancelledWithMessages, *answered);
+            }
             Event::Ponged { socket } => {
                 self.ponged.insert(*socket);
             }

@@ -90,7 +90,7 @@ const SIGNS: [(&str, &str); 16] = [
     ),
     (
         "<rect class=\"span halfcut\" x=\"2\" y=\"1\" width=\"36\" height=\"14\"/>",
-        "fault: one way is cut, or packets are lost",
+        "fault: one way is cut, packets are lost, or polls are cancelled",
     ),
     (
         "<rect class=\"span held\" x=\"2\" y=\"1\" width=\"36\" height=\"14\"/>",

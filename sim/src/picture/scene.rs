@@ -187,12 +187,6 @@ impl<'a> Reader<'a> {
                 self.mark(row, *socket, Sign::Recovered, "recovered".to_owned());
             }
             Event::Ended { socket, reason } => self.end(row, *socket, reason),
-            Event::Upgraded { socket } => {
-                self.mark(row, *socket, Sign::Upgraded, "upgraded".to_owned());
-            }
-            Event::HalfOpened { socket } => {
-                self.mark(row, *socket, Sign::Upgraded, "upgrade stays half open".to_owned());
-            }
             Event::Expelled { client, .. } => self.complain(row, *client, "blames the server"),
             Event::Illegal { client, what } => {
                 self.complain(row, *client, &format!("the server {what}"));
@@ -216,8 +210,15 @@ impl<'a> Reader<'a> {
                 self.scene.notes.push((row, meaning(*mark).to_owned()));
             }
             Event::Witnessed { order } => self.witness(row, order),
+            Event::HalfOpened { socket } => {
+                self.mark(row, *socket, Sign::Upgraded, "upgrade stays half open".to_owned());
+            }
+            Event::PollCancelled { socket, answered } => self.cancelled(row, *socket, *answered),
             Event::Ponged { socket } => {
                 self.mark(row, *socket, Sign::Answered, "answers a ping".to_owned());
+            }
+            Event::Upgraded { socket } => {
+                self.mark(row, *socket, Sign::Upgraded, "upgraded".to_owned());
             }
             Event::Backlog { .. }
             | Event::Census { .. }
@@ -244,6 +245,11 @@ impl<'a> Reader<'a> {
             | Event::Watched { .. }
             | Event::WatchSent { .. } => self.watch(row, event),
         }
+    }
+
+    fn cancelled(&mut self, row: usize, socket: SocketId, answered: bool) {
+        let what = if answered { "answer to a cancelled poll lost" } else { "poll cancelled" };
+        self.mark(row, socket, Sign::Upgraded, what.to_owned());
     }
 
     fn live(&mut self, row: usize, socket: SocketId, client: u32) {

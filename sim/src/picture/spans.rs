@@ -49,7 +49,7 @@ fn of_fault(fault: &Fault) -> Vec<Span> {
         clients => clients.iter().map(|&client| Line::Client(client)).collect(),
     };
     // It strikes at one moment, whatever the plan has as its end.
-    let is_moment = matches!(fault.kind, FaultKind::Reset { .. });
+    let is_moment = matches!(fault.kind, FaultKind::CancelPolls { .. } | FaultKind::Reset { .. });
     let until_ms = if is_moment { fault.from_ms + 1 } else { fault.until_ms };
     let span = |line| Span {
         line,
@@ -68,6 +68,7 @@ fn describe(kind: &FaultKind) -> (Shade, String) {
         FaultKind::Bandwidth { bytes_per_ms, .. } => {
             (Shade::Slow, format!("narrow: {bytes_per_ms} bytes/ms"))
         }
+        FaultKind::CancelPolls { .. } => (Shade::HalfCut, "polls cancelled".to_owned()),
         FaultKind::Duplicate { percent, .. } => {
             (Shade::Slow, format!("{percent}% of packets twice"))
         }

@@ -43,6 +43,12 @@ pub enum FaultKind {
         /// What gets through in each direction.
         bytes_per_ms: u32,
     },
+    /// Something in the middle cancels the polls that wait, at the beginning alone, and asks
+    /// again at once over other connections.
+    CancelPolls {
+        /// The clients concerned.
+        clients: Vec<u32>,
+    },
     /// Some packets arrive twice.
     Duplicate {
         /// The clients concerned.
@@ -116,6 +122,7 @@ impl FaultKind {
         match self {
             Self::FreezeServer | Self::Kill | Self::PowerLoss => &[],
             Self::Bandwidth { clients, .. }
+            | Self::CancelPolls { clients }
             | Self::Duplicate { clients, .. }
             | Self::Freeze { clients }
             | Self::Loss { clients, .. }
@@ -133,6 +140,7 @@ impl FaultKind {
         match self {
             Self::FreezeServer | Self::Kill | Self::PowerLoss => None,
             Self::Bandwidth { clients, .. }
+            | Self::CancelPolls { clients }
             | Self::Duplicate { clients, .. }
             | Self::Freeze { clients }
             | Self::Loss { clients, .. }
@@ -153,7 +161,8 @@ impl FaultKind {
             | Self::Loss { .. }
             | Self::Reorder { .. }
             | Self::Reset { .. } => true,
-            Self::Freeze { .. }
+            Self::CancelPolls { .. }
+            | Self::Freeze { .. }
             | Self::FreezeServer
             | Self::Kill
             | Self::Partition { .. }
@@ -179,6 +188,7 @@ impl FaultKind {
             }
             Self::Slow { latency, .. } => check_latency(*latency),
             Self::Bandwidth { .. }
+            | Self::CancelPolls { .. }
             | Self::Duplicate { .. }
             | Self::Freeze { .. }
             | Self::FreezeServer

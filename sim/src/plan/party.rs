@@ -1,11 +1,19 @@
 //! Who shares whose connection.
 
-use super::{Client, Plan};
+use super::{Client, Fault, FaultKind, Plan};
 
 impl Plan {
     /// Who shares one connection, whose it is included.
     pub fn party(&self, host: u32) -> impl Iterator<Item = &Client> {
         self.clients.iter().filter(move |it| it.id == host || it.over == Some(host))
+    }
+
+    /// When the polls of a client are cancelled.
+    pub(crate) fn polls_cancelled_ms(&self, client: u32) -> impl Iterator<Item = u64> {
+        let of_client = move |fault: &&Fault| {
+            matches!(fault.kind, FaultKind::CancelPolls { .. }) && fault.concerns(client)
+        };
+        self.faults.iter().filter(of_client).map(|fault| fault.from_ms)
     }
 
     /// Leaves the faults of links to those whom `is_concerned` says; who strikes nobody goes.
