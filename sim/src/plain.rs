@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use crate::plan::{
-    Act, Direction, FaultKind, Latency, Namespace, Network, Plan, Policy, Say, StreamShape,
-    Substrate, Transport,
+    Act, Direction, FaultKind, Latency, Namespace, Network, Outbound, Plan, Policy, Say,
+    StreamShape, Substrate, Transport,
 };
 
 /// A moment without events is never made shorter than this, so that what was
@@ -20,6 +20,7 @@ pub fn edits(plan: &Plan) -> Vec<Plan> {
     let mut edits = Vec::new();
     edits.extend(plain_rooms(plan));
     configuration(plan, &mut edits);
+    tight(plan, &mut edits);
     for index in 0..plan.faults.len() {
         fault(plan, index, &mut edits);
     }
@@ -94,10 +95,7 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
     edit(&|plan| plan.network.stream = StreamShape::WIDE);
     edit(&|plan| plan.network.stream.read_bytes_max = StreamShape::WIDE.read_bytes_max);
     edit(&|plan| plan.network.socket_buffer_bytes = Network::SOCKET_BUFFER_BYTES);
-    edit(&|plan| {
-        plan.network.substrate = Substrate::Turmoil;
-        plan.faults.retain(|fault| !fault.kind.needs_packets());
-    });
+    edit(&over_turmoil);
     edit(&|plan| plan.network.shuffle_hosts = false);
     edit(&|plan| plan.network.tick_ms = 1);
     edit(&|plan| plan.network.seed = 0);
@@ -143,6 +141,40 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
             edit(&|plan| plan.clients[index].transport = Transport::Polling);
         }
     }
+}
+
+/// The less the network holds, and the less may wait, the fewer operations it takes to say
+/// more than that.
+fn tight(plan: &Plan, edits: &mut Vec<Plan>) {
+    /// What a stream holds that holds hardly anything.
+    const LITTLE_BYTES: u32 = 64;
+    let Some(Outbound { packets_max, .. }) = plan.server.outbound else { return };
+    let mut edit = |change: &dyn Fn(&mut Plan)| edits.push(edited(plan, change));
+    edit(&|plan| {
+        let least = plan.healthy_packets();
+        if let Some(outbound) = &mut plan.server.outbound {
+            outbound.packets_max = packets_max.min(least);
+        }
+    });
+    if plan.network.stream.buffer_bytes < StreamShape::WIDE.buffer_bytes {
+        edit(&|plan| {
+            let stream = &mut plan.network.stream;
+            stream.buffer_bytes = stream.buffer_bytes.min(LITTLE_BYTES);
+        });
+    }
+    let is_small = plan.network.socket_buffer_bytes < Network::SOCKET_BUFFER_BYTES;
+    if plan.network.substrate == Substrate::Packets && is_small {
+        edit(&|plan| {
+            plan.network.socket_buffer_bytes = Network::SOCKET_BUFFER_BYTES;
+            plan.network.stream.buffer_bytes = LITTLE_BYTES;
+            over_turmoil(plan);
+        });
+    }
+}
+
+fn over_turmoil(plan: &mut Plan) {
+    plan.network.substrate = Substrate::Turmoil;
+    plan.faults.retain(|fault| !fault.kind.needs_packets());
 }
 
 fn fault(plan: &Plan, index: usize, edits: &mut Vec<Plan>) {

@@ -58,7 +58,7 @@ impl FaultClass {
     fn has(self, fault: &FaultKind) -> bool {
         let class = match fault {
             FaultKind::Kill | FaultKind::PowerLoss => Self::Crashes,
-            FaultKind::Reset { .. } => Self::Drops,
+            FaultKind::CancelPolls { .. } | FaultKind::Reset { .. } => Self::Drops,
             FaultKind::Slow { .. } | FaultKind::Stall { .. } => Self::Latency,
             FaultKind::Bandwidth { .. }
             | FaultKind::Duplicate { .. }
