@@ -35,8 +35,8 @@ impl Plan {
         if self.server.shards > 1 { self.server.exchange_delay_max_ms } else { 0 }
     }
 
-    /// What so many calls of one client take: they are handled one after the other, each of
-    /// which asks another shard and waits for its answer, or is an echo.
+    /// What so many calls of one connection take: they are handled one after the other, each
+    /// of which asks another shard and waits for its answer, or is an echo.
     fn handling_ms(&self, calls: usize) -> u64 {
         calls as u64 * (2 * self.exchange_ms()).max(self.server.echo_ms)
     }
@@ -45,7 +45,6 @@ impl Plan {
     /// promise `heals`. An attempt under way may have to time out first, both in dialling
     /// and in being let in; eight one-way trips are dial, upgrade, CONNECT, and join.
     pub fn heal_ms(&self) -> u64 {
-        let calls = self.clients.iter().map(|client| client.operations.len()).max();
         self.server.ping_interval_ms
             + self.server.ping_timeout_ms
             + 2 * self.reconnect.connect_timeout_ms
@@ -54,7 +53,18 @@ impl Plan {
             + self.requests_ms()
             + self.drain_ms()
             + self.resend_ms()
-            + self.handling_ms(calls.unwrap_or_default())
+            + self.handling_ms(self.calls_max())
+    }
+
+    /// How many clients share a connection at most.
+    fn seats_max(&self) -> usize {
+        self.hosts().map(|host| self.party(host.id).count()).max().unwrap_or(1)
+    }
+
+    /// How many calls the plan has for one connection at most, whoever makes them.
+    fn calls_max(&self) -> usize {
+        let calls = |host| self.party(host).map(|client| client.operations.len()).sum::<usize>();
+        self.hosts().map(|host| calls(host.id)).max().unwrap_or_default()
     }
 
     /// From when all clients are told to go until the server knows that they have:
@@ -69,9 +79,12 @@ impl Plan {
     }
 
     /// How long a broadcast may take until all members have it, behind what everybody asks
-    /// for in the quiet phase: its rooms, and one echo.
+    /// for in the quiet phase: its rooms, and one echo of each who shares the connection.
     pub fn settle_ms(&self) -> u64 {
-        self.arrival_ms() + self.handling_ms(self.rooms.len()) + self.server.echo_ms
+        let seats = self.seats_max();
+        self.arrival_ms()
+            + self.handling_ms(seats * self.rooms.len())
+            + seats as u64 * self.server.echo_ms
     }
 
     /// How long it may take where no call waits for others: four one-way trips.
@@ -88,17 +101,16 @@ impl Plan {
     /// as it comes back; or all probes and the answers to its own.
     pub fn healthy_packets(&self) -> u32 {
         let rooms = self.rooms.len();
-        let seats = self.hosts().map(|host| self.party(host.id).count()).max().unwrap_or(1);
+        let seats = self.seats_max();
         let returning = seats * (rooms + 3);
         let probing = (seats + self.clients.len()) * rooms;
         u32::try_from(returning.max(probing) + 2).expect("as many as there are clients")
     }
 
     /// How long an accepted message takes to a member that nothing hinders, at any time:
-    /// what that one has asked other shards before may have to be answered first.
+    /// what its connection has asked before may have to be answered first.
     pub fn delivery_ms(&self) -> u64 {
-        let calls = self.clients.iter().map(|client| client.operations.len()).max();
-        self.settle_ms() + self.handling_ms(calls.unwrap_or_default())
+        self.settle_ms() + self.handling_ms(self.calls_max())
     }
 
     /// The same over a connection in which nothing waits, and on which nothing is lost.
