@@ -14,12 +14,15 @@ mod unread;
 
 use std::collections::BTreeMap;
 
-use crate::history::{Connection, Entry, Event, History, MessageId, SERVER_STARTS, SocketId};
+use crate::ends::Ends;
+use crate::history::{
+    Connection, Entry, Event, History, MessageId, Order, SERVER_STARTS, SocketId,
+};
 use crate::judge::Failure;
 use crate::plan::{Fault, Plan};
 use crate::promise::BOUNDED;
 
-use self::unread::{Owed, Unread};
+use self::unread::{Amount, Owed, Unread};
 
 /// What the engine calls the end of a client for which too much waits.
 pub(crate) const SLOW_READER: &str = "slow_reader";
@@ -29,6 +32,7 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Failure> {
     let mut watch = Watch {
         plan,
         unread: Unread::new(plan, history),
+        ends: Ends::default(),
         passage_us: 1000 * plan.passage_ms(),
         connections: BTreeMap::new(),
         failures: Vec::new(),
@@ -62,6 +66,8 @@ pub(crate) fn uncounted(lost: u64, dropped: u64, at_us: u64) -> Option<Failure> 
 struct Watch<'a> {
     plan: &'a Plan,
     unread: Unread<'a>,
+    /// What each socket may not have read when it was closed.
+    ends: Ends<'a, Option<Amount>>,
     /// How long a message takes behind nothing.
     passage_us: u64,
     /// Whose each socket is, and since when it has the connection that it has.
@@ -72,8 +78,11 @@ struct Watch<'a> {
 impl<'a> Watch<'a> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "all others are no business of bounds")]
     fn read(&mut self, entry: &'a Entry) {
-        let heard = self.unread.read(entry);
         let Entry { at_us, event } = entry;
+        if let Event::Witnessed { order: Order::Disconnect { sid } } = event {
+            self.ends.witness(sid, self.unread.most(sid));
+        }
+        let heard = self.unread.read(entry);
         match event {
             Event::Backlog { packets, bytes, dropped } => {
                 self.judge_backlog(*at_us, *packets, *bytes, *dropped);
@@ -86,8 +95,11 @@ impl<'a> Watch<'a> {
                     self.judge_delay(*at_us, *socket, *message, owed);
                 }
             }
-            Event::GivenUp { sid, reason } if reason == SLOW_READER => {
-                self.judge_end(*at_us, sid);
+            Event::GivenUp { sid, reason } => {
+                let most = self.ends.explain(sid).unwrap_or_else(|| self.unread.most(sid));
+                if let (SLOW_READER, Some(most)) = (reason.as_str(), most) {
+                    self.judge_end(*at_us, sid, most);
+                }
             }
             _ => {}
         }
@@ -111,9 +123,8 @@ impl<'a> Watch<'a> {
     }
 
     /// The server has closed a client for which too much waits, as it says.
-    fn judge_end(&mut self, at_us: u64, sid: &str) {
+    fn judge_end(&mut self, at_us: u64, sid: &str, most: Amount) {
         let Some(&Connection { socket, client, .. }) = self.unread.socket(sid) else { return };
-        let Some(most) = self.unread.most(socket) else { return };
         let (packets, bytes) = (most.packets, most.bytes);
         let (packets_max, bytes_max) = self.bounds();
         if packets <= packets_max && bytes <= bytes_max {

@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::ends::Ends;
 use crate::history::{Connection, Event, History, Order, SERVER_KILLED, SocketId};
 use crate::judge::Failure;
 use crate::plan::{Fault, FaultKind, Plan, Substrate};
@@ -30,6 +31,7 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Failure> {
         names: history.connections().map(|it| (it.sid, it)).collect(),
         alive: BTreeSet::new(),
         peers: BTreeMap::new(),
+        ends: Ends::default(),
         failures: Vec::new(),
     };
     for entry in history.entries() {
@@ -41,6 +43,7 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Failure> {
 }
 
 /// A socket of the current start of the server.
+#[derive(Clone)]
 struct Peer<'a> {
     client: u32,
     sid: &'a str,
@@ -58,6 +61,8 @@ struct Watch<'a> {
     /// Those of which the engine says that they are there.
     alive: BTreeSet<&'a str>,
     peers: BTreeMap<SocketId, Peer<'a>>,
+    /// When each came to its end, and what it was then.
+    ends: Ends<'a, (u64, Option<Peer<'a>>)>,
     failures: Vec<Failure>,
 }
 
@@ -82,9 +87,13 @@ impl<'a> Watch<'a> {
                 self.end_all(at_us);
                 self.alive.clear();
             }
-            Event::GivenUp { sid, reason } if reason == PING_TIMEOUT => {
-                if let Some(&connection) = self.names.get(sid.as_str()) {
-                    self.judge_early(at_us, connection);
+            Event::GivenUp { sid, reason } => {
+                let (gone_us, peer) = match self.ends.explain(sid) {
+                    Some(known) => known,
+                    None => (at_us, self.peer(sid).cloned()),
+                };
+                if let (PING_TIMEOUT, Some(peer)) = (reason.as_str(), peer) {
+                    self.judge_early(gone_us, sid, &peer);
                 }
             }
             Event::Ponged { socket } => {
@@ -97,9 +106,9 @@ impl<'a> Watch<'a> {
             }
             Event::Witnessed { order: Order::Disconnect { sid } } => {
                 self.alive.remove(sid.as_str());
-                let socket = self.names.get(sid.as_str()).map(|connection| connection.socket);
-                if let Some((socket, mut peer)) = socket.and_then(|it| self.peers.remove_entry(&it))
-                {
+                let known = self.socket(sid).and_then(|it| self.peers.remove_entry(&it));
+                self.ends.witness(sid, (at_us, known.as_ref().map(|(_, peer)| peer.clone())));
+                if let Some((socket, mut peer)) = known {
                     self.judge_late(at_us, socket, &peer);
                     peer.has_gone = true;
                     self.peers.insert(socket, peer);
@@ -118,6 +127,15 @@ impl<'a> Watch<'a> {
             let client = self.plan.host_of(client);
             self.peers.insert(socket, Peer { client, sid, signs_us, ended_us, has_gone });
         }
+    }
+
+    /// Which socket the engine calls so.
+    fn socket(&self, sid: &str) -> Option<SocketId> {
+        self.names.get(sid).map(|connection| connection.socket)
+    }
+
+    fn peer(&self, sid: &str) -> Option<&Peer<'a>> {
+        self.peers.get(&self.socket(sid)?)
     }
 
     /// Who is there, for all that the server knows.
@@ -167,9 +185,9 @@ impl<'a> Watch<'a> {
         due_us
     }
 
-    fn judge_early(&mut self, at_us: u64, connection: Connection<'_>) {
-        let socket = connection.socket;
-        let Some(peer) = self.peers.get(&socket) else { return };
+    /// The server has given up a peer that was silent, as it says.
+    fn judge_early(&mut self, at_us: u64, sid: &str, peer: &Peer<'_>) {
+        let Some(socket) = self.socket(sid) else { return };
         let slack_us = 1000 * self.plan.arrival_ms();
         let signs = peer.signs_us.get(1..).unwrap_or_default();
         let until_us = at_us.min(peer.ended_us);

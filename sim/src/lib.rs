@@ -141,6 +141,7 @@ pub mod cli;
 pub mod coverage;
 pub mod dice;
 mod eavesdropper;
+mod ends;
 pub mod faults;
 pub mod foreign;
 mod freeze;

@@ -188,9 +188,9 @@ fn all_that_share_a_connection_count() {
 fn a_session_that_has_come_back_may_have_been_closed_before() {
     let mut plan = plan(Policy::Disconnect);
     plan.server.recovery_window_ms = 1_000;
-    let back = || Event::Recovered { socket: SLOW, client: 0 };
-    assert_eq!(accused(&plan, &[said(30), vec![back(), heard(30)]]), None);
-    let since = vec![back(), heard(30), pong()];
+    let gone = Event::Witnessed { order: Order::Disconnect { sid: "sid 0".to_owned() } };
+    let since = vec![Event::Recovered { socket: SLOW, client: 0 }, heard(30), pong()];
+    assert_eq!(accused(&plan, &[said(30), vec![gone], since.clone()]), None);
     assert_eq!(accused(&plan, &[said(30), since]).as_deref(), Some("6"));
 }
 

@@ -51,10 +51,6 @@ impl Amount {
         self.packets += more.packets;
         self.bytes += more.bytes;
     }
-
-    fn max(self, other: Self) -> Self {
-        Self { packets: self.packets.max(other.packets), bytes: self.bytes.max(other.bytes) }
-    }
 }
 
 /// A broadcast to a member.
@@ -91,8 +87,6 @@ struct Listener<'a> {
     watches: bool,
     /// What all were told at its last pongs, the newest last.
     marks: [Told; 3],
-    /// What it had not read of its connection before, as far as that may still be closed.
-    before: Amount,
 }
 
 /// What nobody's own history tells of, so far.
@@ -139,7 +133,8 @@ impl<'a> Unread<'a> {
 
     /// The most that may wait for the connection of a socket; nothing is known of one whose
     /// client has not heard of it yet.
-    pub(super) fn most(&self, socket: SocketId) -> Option<Amount> {
+    pub(super) fn most(&self, sid: &str) -> Option<Amount> {
+        let socket = self.socket(sid)?.socket;
         let client = self.listeners.get(&socket)?.client;
         let party: Vec<u32> =
             self.plan.party(self.plan.host_of(client)).map(|client| client.id).collect();
@@ -172,7 +167,7 @@ impl<'a> Unread<'a> {
         if listener.watches {
             most.add(Amount::of(self.told.changes - mark.changes));
         }
-        Some(most.max(listener.before))
+        Some(most)
     }
 
     /// Follows what happens; what a client was owed of which it now hears, and all before.
@@ -194,8 +189,7 @@ impl<'a> Unread<'a> {
             Event::Ponged { socket } => {
                 if let Some(listener) = self.listeners.get_mut(socket) {
                     let [_, older, newer] = listener.marks;
-                    (listener.marks, listener.before) =
-                        ([older, newer, self.told], Amount::default());
+                    listener.marks = [older, newer, self.told];
                 }
             }
             Event::Sent { message, bytes, .. } => {
@@ -320,14 +314,13 @@ impl<'a> Unread<'a> {
         listener.owed.drain(..=place).next_back()
     }
 
-    /// All that it has missed is said again. Meanwhile the server may still say that it has
-    /// closed the connection before.
+    /// All that it has missed is said again.
     fn recover(&mut self, at_us: u64, socket: SocketId) {
-        let Some(most) = self.of(socket) else { return };
-        let Some(listener) = self.listeners.get_mut(&socket) else { return };
-        listener.before = most;
-        let client = listener.client;
-        self.pass(at_us, client, most);
+        if let Some(most) = self.of(socket)
+            && let Some(client) = self.listeners.get(&socket).map(|it| it.client)
+        {
+            self.pass(at_us, client, most);
+        }
     }
 }
 
