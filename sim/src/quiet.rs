@@ -210,6 +210,25 @@ impl Course {
         self.most + self.healing + self.probing + self.parting + 32 * self.tick
     }
 
+    /// Until when [`advance`](Self::advance) does nothing, if no host does anything before.
+    pub(crate) fn next(&self) -> Duration {
+        let latest = self.since + self.most;
+        let over = |since: Duration| since.max(self.since) + self.quiet.calm;
+        let news = Duration::from_micros(self.echoes.news_us);
+        let soonest = match self.quiet.phase() {
+            Phase::Acting
+            | Phase::Wishing
+            | Phase::Called
+            | Phase::Settled
+            | Phase::Counting
+            | Phase::Over => None,
+            Phase::Healing => self.done_since.map(over),
+            Phase::Probing => self.echoes.awaited.is_empty().then(|| over(news)),
+            Phase::Parting => self.quiet.are_done(|who| who == Who::Server).then_some(self.since),
+        };
+        soonest.filter(|_| self.quiet.is_hurried).map_or(latest, |soonest| soonest.min(latest))
+    }
+
     /// Goes on to the next phase if it is time for it, and writes down the mark that has
     /// been reached; says whether the run is over.
     pub(crate) fn advance(&mut self, now: Duration, stage: &Stage) -> bool {
@@ -416,5 +435,31 @@ mod tests {
         record(&now, Event::Delivered { socket, room, message, from, seq, intact: true });
         let (next, took) = pass(&mut course, &stage, &mut now);
         assert_eq!((next, took), (Phase::Settled, u128::from(plan.calm_ms() + 1)));
+    }
+
+    #[test]
+    fn nothing_happens_by_itself_before_the_moment_that_is_named() {
+        for hurried in [false, true] {
+            let plan = plan(hurried);
+            let (quiet, stage) = (Quiet::new(&plan), Stage::default());
+            let mut course = Course::new(&plan, Rc::clone(&quiet));
+            let (mut now, mut named) = (Duration::ZERO, course.next());
+            let mut idle = 0;
+            while quiet.phase() != Phase::Over {
+                let before = quiet.phase();
+                now += Duration::from_millis(1);
+                course.advance(now, &stage);
+                if quiet.phase() == before {
+                    idle += u32::from(now + Duration::from_millis(1) < course.next());
+                } else {
+                    assert!(named <= now, "{before:?} ended at {now:?}, before {named:?}");
+                    // Once at the beginning of each phase: then the world is as it was.
+                    plan.clients.iter().for_each(|it| quiet.note(Who::Client(it.id), true));
+                    quiet.note(Who::Server, true);
+                }
+                named = course.next();
+            }
+            assert!(idle > 1_000 || hurried && idle > 100, "{idle} of {now:?} can be passed over");
+        }
     }
 }

@@ -153,7 +153,7 @@ async fn held(observer: &Observer) -> Vec<(String, u64)> {
 /// Writes down how much waits for clients that do not read, where that is bounded more
 /// tightly than usual, and what they have lost of it.
 async fn watch(plan: &Plan, observer: &Observer, stage: &Stage) {
-    const LOOK_EVERY: Duration = Duration::from_millis(5);
+    const LOOK_EVERY: Duration = Duration::from_millis(10);
     if plan.server.outbound.is_none() {
         return pending().await;
     }

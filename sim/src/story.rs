@@ -188,12 +188,7 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
             format!("{} is told of {room:?}: {}", who(socket), changes.join(", "))
         }
         Event::Recovered { socket, .. } => format!("{} is recovered, as who it was", who(socket)),
-        Event::PollCancelled { socket, answered: false } => {
-            format!("a poll of {} is cancelled on its way, and asked again", who(socket))
-        }
-        Event::PollCancelled { socket, answered: true } => {
-            format!("the answer to that poll of {} is lost, with messages in it", who(socket))
-        }
+        Event::PollCancelled { socket, answered } => cancelled(&who(socket), *answered),
         Event::Ponged { socket } => format!("{} answers a ping", who(socket)),
         Event::Packets { tally } => format!("--- of all packets: {tally:?}").to_lowercase(),
         Event::Quiet { mark } => format!("--- quiet phase: {mark:?}").to_lowercase(),
@@ -227,6 +222,14 @@ fn happening(event: &Event, cast: &Cast<'_>) -> String {
         Event::Upgraded { socket } => format!("{} has gone over to a WebSocket", who(socket)),
         Event::Wish { client, is_connected, rooms } => wish(*client, *is_connected, rooms),
         Event::Witnessed { order } => format!("    engine: {}", step(order, cast)),
+    }
+}
+
+fn cancelled(who: &str, answered: bool) -> String {
+    if answered {
+        format!("the answer to that poll of {who} is lost, with messages in it")
+    } else {
+        format!("a poll of {who} is cancelled on its way, and asked again")
     }
 }
 

@@ -102,6 +102,13 @@ impl Script {
     fn next_step(&mut self, now: Duration) -> Option<Step> {
         self.steps.next_if(|step| Duration::from_millis(step.at_ms) <= now)
     }
+
+    /// Until when nothing is done by it, if no host does anything before.
+    fn next(&mut self) -> Duration {
+        let step = self.steps.peek().map(|step| Duration::from_millis(step.at_ms));
+        let course = self.course.next();
+        step.map_or(course, |step| step.min(course))
+    }
 }
 
 fn drive(plan: &Rc<Plan>, program: &Starter, stage: &Rc<Stage>) -> HostResult {

@@ -5,11 +5,12 @@
 //! future ([`Scoped`]) and each stream ([`Owned`]), since a stream can be polled and
 //! dropped by a task that its host has left behind.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use parlor::net::{Dialer, Listener, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,6 +22,9 @@ use crate::plan::StreamShape;
 use crate::shaped::{Pace, ShapedStream};
 
 thread_local! {
+    /// Whether a host has had its turn since somebody asked last.
+    static STIRRED: Cell<bool> = const { Cell::new(true) };
+    static WATCHER: RefCell<Option<Waker>> = const { RefCell::new(None) };
     static HOST: Cell<Option<HostId>> = const { Cell::new(None) };
     static SERVER: Cell<IpAddr> = const { Cell::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) };
 }
@@ -29,6 +33,23 @@ thread_local! {
 fn enter(host: HostId) {
     HOST.set(Some(host));
     turmoil_net::set_current(host);
+    if !STIRRED.replace(true)
+        && let Some(watcher) = WATCHER.take()
+    {
+        watcher.wake();
+    }
+}
+
+/// Waits until some host has its turn, and may have done something to its kernel.
+pub(crate) fn stirred() -> impl Future<Output = ()> {
+    STIRRED.set(false);
+    poll_fn(|cx| {
+        if STIRRED.get() {
+            return Poll::Ready(());
+        }
+        WATCHER.set(Some(cx.waker().clone()));
+        Poll::Pending
+    })
 }
 
 fn current() -> HostId {

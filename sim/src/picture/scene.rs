@@ -210,9 +210,7 @@ impl<'a> Reader<'a> {
                 self.scene.notes.push((row, meaning(*mark).to_owned()));
             }
             Event::Witnessed { order } => self.witness(row, order),
-            Event::HalfOpened { socket } => {
-                self.mark(row, *socket, Sign::Upgraded, "upgrade stays half open".to_owned());
-            }
+            Event::HalfOpened { socket } => self.half_open(row, *socket),
             Event::PollCancelled { socket, answered } => self.cancelled(row, *socket, *answered),
             Event::Ponged { socket } => {
                 self.mark(row, *socket, Sign::Answered, "answers a ping".to_owned());
@@ -245,6 +243,10 @@ impl<'a> Reader<'a> {
             | Event::Watched { .. }
             | Event::WatchSent { .. } => self.watch(row, event),
         }
+    }
+
+    fn half_open(&mut self, row: usize, socket: SocketId) {
+        self.mark(row, socket, Sign::Upgraded, "upgrade stays half open".to_owned());
     }
 
     fn cancelled(&mut self, row: usize, socket: SocketId, answered: bool) {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, RngSeed, UnhandledPanic};
 use tokio::task::{JoinHandle, LocalSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use turmoil_net::{EnterGuard, HostId, KernelConfig, Net};
 
 use self::fabric::Fabric;
@@ -24,7 +24,7 @@ use crate::faults::{ServerState, Step, timeline, told};
 use crate::freeze::freezable;
 use crate::history::{CONNECTIONS_RESET, Event, SERVER_KILLED, SERVER_STARTS};
 use crate::net::HostResult;
-use crate::net::packets::{Packets, move_server, scoped};
+use crate::net::packets::{Packets, move_server, scoped, stirred};
 use crate::plan::{Plan, RESEND_MS};
 use crate::play::run_client;
 use crate::quiet::Quiet;
@@ -90,6 +90,8 @@ struct World<'a> {
     stage: &'a Rc<Stage>,
     local: &'a LocalSet,
     hosts: Hosts,
+    /// Of all of them.
+    addresses: Vec<IpAddr>,
     fabric: Fabric<'a>,
     quiet: Rc<Quiet>,
     switches: Switches,
@@ -106,11 +108,24 @@ impl<'a> World<'a> {
         local: &'a LocalSet,
         hosts: Hosts,
     ) -> Self {
-        let addresses = hosts.clients.iter().map(|(&id, &(_, address))| (address, id)).collect();
-        let fabric = Fabric::new(guard, &plan.network, addresses);
+        let clients = hosts.clients.iter().map(|(&id, &(_, address))| (address, id)).collect();
+        let addresses = hosts.servers.iter().chain(hosts.clients.values()).map(|it| it.1).collect();
+        let fabric = Fabric::new(guard, &plan.network, clients);
         let (quiet, switches) = (Quiet::new(plan), Switches::of(plan));
         let (starts, server) = (0, None);
-        Self { plan, starter, stage, local, hosts, fabric, quiet, switches, starts, server }
+        Self {
+            plan,
+            starter,
+            stage,
+            local,
+            hosts,
+            addresses,
+            fabric,
+            quiet,
+            switches,
+            starts,
+            server,
+        }
     }
 
     async fn run(mut self) -> HostResult {
@@ -128,10 +143,35 @@ impl<'a> World<'a> {
                 self.stage.record_at(micros(now), Event::Packets { tally: self.fabric.tally });
                 return Ok(());
             }
-            self.local.run_until(sleep(tick)).await;
-            now += tick;
+            now = self.act(now, tick, script.next()).await;
             self.fabric.pass(now);
         }
+    }
+
+    /// Lets hosts act for a tick; or, while nothing is to be done by the world before `until`
+    /// and by its fabric, until one of them does something. When that tick ends.
+    async fn act(&mut self, now: Duration, tick: Duration, until: Duration) -> Duration {
+        let until = self.fabric.next_pass(&self.addresses).map_or(until, |pass| pass.min(until));
+        let began = Instant::now();
+        if until > now + tick {
+            let ticks = until.as_nanos().div_ceil(tick.as_nanos());
+            let last = tick * u32::try_from(ticks).expect("less than a year of ticks");
+            let is_stirred = self.local.run_until(async {
+                tokio::select! {
+                    biased;
+                    () = stirred() => true,
+                    () = sleep(last - now) => false,
+                }
+            });
+            if !is_stirred.await {
+                return last;
+            }
+        }
+        let passed = began.elapsed();
+        let ticks = passed.as_nanos() / tick.as_nanos() + 1;
+        let rest = tick * u32::try_from(ticks).expect("as before");
+        self.local.run_until(sleep(rest - passed)).await;
+        now + rest
     }
 
     fn start_server(&mut self) {
@@ -186,7 +226,7 @@ impl<'a> World<'a> {
             ServerState::Dark | ServerState::Down | ServerState::Up => {}
         }
         if step.server == ServerState::Dark {
-            self.fabric.dark.insert(self.hosts.servers[self.starts - 1].1);
+            self.fabric.darken(self.hosts.servers[self.starts - 1].1);
         }
         for &client in &step.resets {
             tell(told(client, CONNECTIONS_RESET));

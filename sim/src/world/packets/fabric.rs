@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use turmoil_net::{EnterGuard, Packet};
 
-use super::flows::Flows;
+use super::flows::{Flows, is_silent};
 use super::weather::{Fate, Queue};
 use crate::dice::Dice;
 use crate::faults::{LinkState, Passage};
@@ -23,12 +23,16 @@ pub(super) struct Fabric<'a> {
     clients: BTreeMap<IpAddr, u32>,
     pub(super) links: BTreeMap<u32, LinkState>,
     /// Machines without power.
-    pub(super) dark: BTreeSet<IpAddr>,
+    dark: BTreeSet<IpAddr>,
     under_way: BTreeMap<(Duration, u64), Packet>,
     held: Vec<Packet>,
     lanes: BTreeMap<(IpAddr, IpAddr), Lane>,
     flows: Flows,
     sent: u64,
+    /// Whether the last pass has carried anything.
+    has_moved: bool,
+    /// Whether no kernel waits for an acknowledgement; if that is known since it moved last.
+    is_silent: Option<bool>,
     /// What has become of all of them.
     pub(super) tally: Tally,
 }
@@ -59,30 +63,59 @@ impl<'a> Fabric<'a> {
             lanes: BTreeMap::new(),
             flows: Flows::new(network.socket_buffer_bytes),
             sent: 0,
+            has_moved: true,
+            is_silent: None,
             tally: Tally::default(),
         }
     }
 
+    /// When a pass may do something next, if no host does anything before.
+    ///
+    /// A pass that has moved nothing leaves kernels behind that have sent all they can, so the
+    /// next ones move nothing either: unless some packet arrives, or a kernel that waits for
+    /// an acknowledgement counts the passes until it sends again.
+    pub(super) fn next_pass(&mut self, hosts: &[IpAddr]) -> Option<Duration> {
+        if self.has_moved || !self.flows.are_content() {
+            return Some(Duration::ZERO);
+        }
+        let dark = &self.dark;
+        let is_silent = |&host: &IpAddr| dark.contains(&host) || is_silent(host, dark);
+        if !*self.is_silent.get_or_insert_with(|| hosts.iter().all(is_silent)) {
+            return Some(Duration::ZERO);
+        }
+        self.under_way.first_key_value().map(|((at, _), _)| *at)
+    }
+
     pub(super) fn pass(&mut self, now: Duration) {
+        self.has_moved = false;
         while let Some(entry) = self.under_way.first_entry() {
             if entry.key().0 > now {
                 break;
             }
             let packet = entry.remove();
             self.arrive(packet, now);
+            self.has_moved = true;
         }
         let mut packets = Vec::new();
         self.guard.egress_all(&mut packets);
         if self.shuffles {
             self.shuffle(&mut packets);
         }
+        self.has_moved |= packets.iter().any(|packet| !self.is_dark(packet));
         for mut packet in packets {
+            if self.is_dark(&packet) {
+                continue;
+            }
             self.tally.again += u64::from(self.flows.note(&mut packet));
             self.send(packet, now);
         }
         for packet in self.flows.probe(now) {
             self.tally.probes += 1;
+            self.has_moved = true;
             self.send(packet, now);
+        }
+        if self.has_moved {
+            self.is_silent = None;
         }
     }
 
@@ -104,14 +137,24 @@ impl<'a> Fabric<'a> {
         }
     }
 
+    /// A machine loses its power: nobody hears it any more, nor does it hear.
+    pub(super) fn darken(&mut self, address: IpAddr) {
+        self.dark.insert(address);
+        self.flows.forget(address);
+    }
+
     fn link(&self, packet: &Packet) -> Option<(LinkState, bool)> {
         let to_client = self.clients.get(&packet.dst);
         let client = to_client.or_else(|| self.clients.get(&packet.src))?;
         Some((*self.links.get(client)?, to_client.is_some()))
     }
 
+    fn is_dark(&self, packet: &Packet) -> bool {
+        self.dark.contains(&packet.src) || self.dark.contains(&packet.dst)
+    }
+
     fn is_cut(&self, packet: &Packet) -> bool {
-        if self.dark.contains(&packet.src) || self.dark.contains(&packet.dst) {
+        if self.is_dark(packet) {
             return true;
         }
         let Some((link, to_client)) = self.link(packet) else { return true };
@@ -175,6 +218,7 @@ impl<'a> Fabric<'a> {
 
     /// Hands over what links that are held no longer have kept.
     pub(super) fn release(&mut self, now: Duration) {
+        (self.has_moved, self.is_silent) = (true, None);
         for packet in std::mem::take(&mut self.held) {
             self.arrive(packet, now);
         }

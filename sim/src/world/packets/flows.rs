@@ -10,12 +10,12 @@
 //! * A sender that was told of no room is told when there is ([`Flows::probe`]), and told
 //!   again, since that may be lost: persist timer and zero-window probe (section 3.8.6.1).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use turmoil_net::{Packet, TcpFlags, TcpSegment, Transport, netstat};
+use turmoil_net::{NetstatState, Packet, TcpFlags, TcpSegment, Transport, netstat};
 
 use crate::plan::PROBE_MS;
 
@@ -41,6 +41,10 @@ const ROOM_BYTES: u16 = 1_400;
 pub(super) struct Flows {
     ends: BTreeMap<Flow, End>,
     socket_bytes: usize,
+}
+
+fn is_of(host: IpAddr, (from, to): &Flow) -> bool {
+    from.ip() == host || to.ip() == host
 }
 
 fn segment(packet: &Packet) -> Option<(Flow, &TcpSegment)> {
@@ -139,9 +143,19 @@ impl Flows {
         }
     }
 
+    /// Whether nobody has to be told of room.
+    pub(super) fn are_content(&self) -> bool {
+        self.ends.values().all(|end| end.told >= self.least())
+    }
+
+    /// Whoever has less room is told when there is more.
+    fn least(&self) -> u16 {
+        ROOM_BYTES.min((self.socket_bytes / 2) as u16)
+    }
+
     /// What says that there is room to those who believe that there is none.
     pub(super) fn probe(&mut self, now: Duration) -> Vec<Packet> {
-        let least = ROOM_BYTES.min((self.socket_bytes / 2) as u16);
+        let least = self.least();
         let waiting = self.ends.iter_mut().filter(|(_, end)| end.told < least);
         let due = waiting.filter(|(_, end)| end.probe_at <= now);
         let mut packets = Vec::new();
@@ -162,17 +176,41 @@ impl Flows {
 
     /// What tells both ends of a host's connections that they are reset.
     pub(super) fn reset(&mut self, host: IpAddr) -> Vec<Packet> {
-        let is_its = |(from, to): &Flow| from.ip() == host || to.ip() == host;
         let flags = TcpFlags { rst: true, ack: true, ..TcpFlags::default() };
-        let its = self.ends.iter().filter(|(flow, _)| is_its(flow));
+        let its = self.ends.iter().filter(|(flow, _)| is_of(host, flow));
         let resets = its.filter_map(|(_, end)| {
             let (_, last) = segment(&end.ack)?;
             Some(bare(&end.ack, last, last.seq, flags))
         });
         let resets = resets.collect();
-        self.ends.retain(|flow, _| !is_its(flow));
+        self.forget(host);
         resets
     }
+
+    /// Nothing more is to be made up for the connections of a host.
+    pub(super) fn forget(&mut self, host: IpAddr) {
+        self.ends.retain(|flow, _| !is_of(host, flow));
+    }
+}
+
+/// Whether a kernel waits for nothing to be acknowledged but by `dark` machines, and so has
+/// nothing to send by itself that would be heard.
+pub(super) fn is_silent(host: IpAddr, dark: &BTreeSet<IpAddr>) -> bool {
+    let mut entries = netstat(host).entries;
+    entries.retain(|it| it.peer.is_none_or(|peer| !dark.contains(&peer.ip())));
+    entries.iter().all(|it| match it.state {
+        Some(NetstatState::Established | NetstatState::CloseWait | NetstatState::FinWait2) => {
+            it.send_q == 0
+        }
+        Some(NetstatState::Listen | NetstatState::Closed) | None => true,
+        Some(
+            NetstatState::SynSent
+            | NetstatState::SynReceived
+            | NetstatState::FinWait1
+            | NetstatState::LastAck
+            | NetstatState::Closing,
+        ) => false,
+    })
 }
 
 /// What the kernel of `owner` holds for a reader, of what `peer` has sent.
