@@ -64,8 +64,11 @@ const SMALL_PLAN: usize = 100;
 /// How many seeds of a hundred run on packets, where TCP sends again what was lost.
 const PACKETS_PERCENT: u64 = 40;
 
-/// How many seeds of a hundred end as soon as they can.
-const HURRIED_PERCENT: u64 = 90;
+/// How many seeds of a hundred end as soon as they can: over turmoil, and over packets.
+const HURRIED_PERCENT: [u64; 2] = [97, 90];
+
+/// Tells the draws of time's steps from all others of a seed.
+const TICK_STREAM: u64 = 0x7469_636b_7321_0000;
 
 /// In how many seeds of a hundred clients can come back to their sessions.
 const RECOVERY_PERCENT: u64 = 40;
@@ -104,9 +107,21 @@ pub fn generate(seed: u64, profile: &Profile) -> Plan {
     if profile.faults {
         cancelled::add(seed, &mut plan);
     }
-    // Now and then an idle network is looked at for as long as is promised.
-    plan.hurried = Dice::new(!seed).chance(HURRIED_PERCENT);
+    pace(seed, &mut plan);
     plan
+}
+
+/// Now and then an idle network is looked at for as long as is promised. Over turmoil every
+/// step of every host costs the same, whatever happens in it: short ones and idle ones are
+/// rarer there than over packets, where what is idle costs nothing.
+fn pace(seed: u64, plan: &mut Plan) {
+    let substrate = plan.network.substrate;
+    plan.hurried =
+        Dice::new(!seed).chance(HURRIED_PERCENT[usize::from(substrate == Substrate::Packets)]);
+    let mut dice = Dice::new(seed ^ TICK_STREAM);
+    if substrate == Substrate::Turmoil && plan.network.tick_ms == 1 && dice.chance(70) {
+        plan.network.tick_ms = dice.pick(&[2, 5]);
+    }
 }
 
 /// How many clients take part.
