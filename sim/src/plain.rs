@@ -146,8 +146,9 @@ fn configuration(plan: &Plan, edits: &mut Vec<Plan>) {
 /// The less the network holds, and the less may wait, the fewer operations it takes to say
 /// more than that.
 fn tight(plan: &Plan, edits: &mut Vec<Plan>) {
-    /// What a stream holds that holds hardly anything.
-    const LITTLE_BYTES: u32 = 64;
+    /// A stream that holds hardly anything, and is slow.
+    const NARROW: StreamShape =
+        StreamShape { buffer_bytes: 64, bytes_per_ms: 30, ..StreamShape::WIDE };
     let Some(Outbound { packets_max, .. }) = plan.server.outbound else { return };
     let mut edit = |change: &dyn Fn(&mut Plan)| edits.push(edited(plan, change));
     edit(&|plan| {
@@ -159,14 +160,15 @@ fn tight(plan: &Plan, edits: &mut Vec<Plan>) {
     if plan.network.stream.buffer_bytes < StreamShape::WIDE.buffer_bytes {
         edit(&|plan| {
             let stream = &mut plan.network.stream;
-            stream.buffer_bytes = stream.buffer_bytes.min(LITTLE_BYTES);
+            stream.buffer_bytes = stream.buffer_bytes.min(NARROW.buffer_bytes);
+            stream.bytes_per_ms = stream.bytes_per_ms.min(NARROW.bytes_per_ms);
         });
     }
     let is_small = plan.network.socket_buffer_bytes < Network::SOCKET_BUFFER_BYTES;
     if plan.network.substrate == Substrate::Packets && is_small {
         edit(&|plan| {
             plan.network.socket_buffer_bytes = Network::SOCKET_BUFFER_BYTES;
-            plan.network.stream.buffer_bytes = LITTLE_BYTES;
+            plan.network.stream = NARROW;
             over_turmoil(plan);
         });
     }
