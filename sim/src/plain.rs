@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use crate::plan::{
-    Act, Direction, FaultKind, Latency, Namespace, Network, Outbound, Plan, Policy, Say,
-    StreamShape, Substrate, Transport,
+    Act, Direction, FaultKind, Latency, Namespace, Network, Plan, Policy, Say, StreamShape,
+    Substrate, Transport,
 };
 
 /// A moment without events is never made shorter than this, so that what was
@@ -149,12 +149,11 @@ fn tight(plan: &Plan, edits: &mut Vec<Plan>) {
     /// A stream that holds hardly anything, and is slow.
     const NARROW: StreamShape =
         StreamShape { buffer_bytes: 64, bytes_per_ms: 30, ..StreamShape::WIDE };
-    let Some(Outbound { packets_max, .. }) = plan.server.outbound else { return };
     let mut edit = |change: &dyn Fn(&mut Plan)| edits.push(edited(plan, change));
     edit(&|plan| {
         let least = plan.healthy_packets();
         if let Some(outbound) = &mut plan.server.outbound {
-            outbound.packets_max = packets_max.min(least);
+            outbound.packets_max = outbound.packets_max.min(least);
         }
     });
     if plan.network.stream.buffer_bytes < StreamShape::WIDE.buffer_bytes {
