@@ -251,7 +251,7 @@ impl<'a> Reader<'a> {
 
     fn cancelled(&mut self, row: usize, socket: SocketId, answered: bool) {
         let what = if answered { "answer to a cancelled poll lost" } else { "poll cancelled" };
-        self.mark(row, socket, Sign::Upgraded, what.to_owned());
+        self.mark(row, socket, Sign::Asked, what.to_owned());
     }
 
     fn live(&mut self, row: usize, socket: SocketId, client: u32) {
