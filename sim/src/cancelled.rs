@@ -28,8 +28,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::actor::Actor;
-
-const HEAD_END: &[u8] = b"\r\n\r\n";
+use crate::net::{HEAD_END, stays_put};
 
 /// The most that is read at a time of a connection that was given up.
 const READ_BYTES: usize = 1_024;
@@ -321,22 +320,13 @@ impl<S: Stream> AsyncWrite for CancellableStream<S> {
     }
 }
 
-/// It stays with its client's host.
-impl<S: Stream> Stream for CancellableStream<S> {
-    type Detached = Self;
-
-    fn detach(self) -> io::Result<Self> {
-        Ok(self)
-    }
-
-    fn attach(detached: Self) -> io::Result<Self> {
-        Ok(detached)
-    }
-}
+stays_put!([S: Stream] CancellableStream<S>);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::StreamShape;
+    use crate::shaped::{Pace, ShapedStream};
     use std::cell::RefCell;
     use std::rc::Rc;
     use std::time::Duration;
@@ -353,50 +343,10 @@ mod tests {
     #[derive(Clone, Debug, Default)]
     struct Far(Rc<RefCell<Vec<DuplexStream>>>);
 
-    #[derive(Debug)]
-    struct Near(DuplexStream);
+    /// Requests go in pieces.
+    type Near = ShapedStream<DuplexStream>;
 
-    impl AsyncRead for Near {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            buffer: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.0).poll_read(cx, buffer)
-        }
-    }
-
-    impl AsyncWrite for Near {
-        fn poll_write(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            bytes: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            // In pieces, as a narrow stream takes it.
-            let piece = &bytes[..bytes.len().min(7)];
-            Pin::new(&mut self.0).poll_write(cx, piece)
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.0).poll_flush(cx)
-        }
-
-        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.0).poll_shutdown(cx)
-        }
-    }
-
-    impl Stream for Near {
-        type Detached = Self;
-
-        fn detach(self) -> io::Result<Self> {
-            Ok(self)
-        }
-
-        fn attach(detached: Self) -> io::Result<Self> {
-            Ok(detached)
-        }
-    }
+    const NARROW: StreamShape = StreamShape { buffer_bytes: 7, ..StreamShape::WIDE };
 
     impl Dialer for Far {
         type Io = Near;
@@ -404,7 +354,7 @@ mod tests {
         async fn dial(&self) -> io::Result<Near> {
             let (near, far) = duplex(1000);
             self.0.borrow_mut().push(far);
-            Ok(Near(near))
+            Ok(ShapedStream::new(near, NARROW, Pace::default()))
         }
     }
 

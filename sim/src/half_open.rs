@@ -15,12 +15,11 @@ use std::task::{Context, Poll, ready};
 use parlor::net::{Dialer, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::net::{HEAD_END, stays_put};
 use crate::plan::HalfOpen;
 
 /// What only the request for a WebSocket says.
 const WANTS_WEBSOCKET: &[u8] = b"transport=websocket";
-
-const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// Dials streams on which no probe's answer is heard, if the plan wants that.
 #[derive(Clone, Debug)]
@@ -147,18 +146,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HalfOpenStream<S> {
     }
 }
 
-/// It stays with its client's host.
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for HalfOpenStream<S> {
-    type Detached = Self;
-
-    fn detach(self) -> io::Result<Self> {
-        Ok(self)
-    }
-
-    fn attach(detached: Self) -> io::Result<Self> {
-        Ok(detached)
-    }
-}
+stays_put!([S: Stream] HalfOpenStream<S>);
 
 #[cfg(test)]
 mod tests {

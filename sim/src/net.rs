@@ -33,6 +33,28 @@ pub trait SimNet {
     fn dialer(shape: StreamShape, pace: Pace) -> Self::Dialer;
 }
 
+/// What ends the head of a request or an answer.
+pub(crate) const HEAD_END: &[u8] = b"\r\n\r\n";
+
+/// Makes a stream one of the engine's that has no driver to be taken off: all hosts of a
+/// world share a thread.
+macro_rules! stays_put {
+    ([$($bounds:tt)*] $stream:ty) => {
+        impl<$($bounds)*> parlor::net::Stream for $stream {
+            type Detached = Self;
+
+            fn detach(self) -> std::io::Result<Self> {
+                Ok(self)
+            }
+
+            fn attach(detached: Self) -> std::io::Result<Self> {
+                Ok(detached)
+            }
+        }
+    };
+}
+pub(crate) use stays_put;
+
 /// How a host ends; none does so before the world.
 pub type HostResult = Result<(), Box<dyn Error>>;
 

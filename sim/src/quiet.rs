@@ -213,8 +213,12 @@ impl Course {
     /// Until when [`advance`](Self::advance) does nothing, if no host does anything before.
     pub(crate) fn next(&self) -> Duration {
         let latest = self.since + self.most;
+        self.soonest().map_or(latest, |soonest| soonest.min(latest))
+    }
+
+    /// After when this phase has come to its end, if no host does anything any more.
+    fn soonest(&self) -> Option<Duration> {
         let over = |since: Duration| since.max(self.since) + self.quiet.calm;
-        let news = Duration::from_micros(self.echoes.news_us);
         let soonest = match self.quiet.phase() {
             Phase::Acting
             | Phase::Wishing
@@ -223,10 +227,13 @@ impl Course {
             | Phase::Counting
             | Phase::Over => None,
             Phase::Healing => self.done_since.map(over),
-            Phase::Probing => self.echoes.awaited.is_empty().then(|| over(news)),
+            Phase::Probing => {
+                let are_heard = self.echoes.awaited.is_empty() && self.done_since.is_some();
+                are_heard.then(|| over(Duration::from_micros(self.echoes.news_us)))
+            }
             Phase::Parting => self.quiet.are_done(|who| who == Who::Server).then_some(self.since),
         };
-        soonest.filter(|_| self.quiet.is_hurried).map_or(latest, |soonest| soonest.min(latest))
+        soonest.filter(|_| self.quiet.is_hurried)
     }
 
     /// Goes on to the next phase if it is time for it, and writes down the mark that has
@@ -235,7 +242,8 @@ impl Course {
         stage.read(|history| self.echoes.read(history));
         let are_done = self.quiet.are_done(|who| who != Who::Server);
         self.done_since = are_done.then(|| self.done_since.unwrap_or(now));
-        let has_ended = now >= self.since + self.most || self.has_come_to_its_end(now);
+        let has_ended =
+            now >= self.since + self.most || self.soonest().is_some_and(|soonest| now > soonest);
         if !has_ended {
             return false;
         }
@@ -265,25 +273,6 @@ impl Course {
         (self.since, self.most) = (now, most);
         self.quiet.enter(next);
         next == Phase::Over
-    }
-
-    fn has_come_to_its_end(&self, now: Duration) -> bool {
-        let is_over = |since: Duration| now > since.max(self.since) + self.quiet.calm;
-        self.quiet.is_hurried
-            && match self.quiet.phase() {
-                Phase::Acting
-                | Phase::Wishing
-                | Phase::Called
-                | Phase::Settled
-                | Phase::Counting
-                | Phase::Over => false,
-                Phase::Healing => self.done_since.is_some_and(is_over),
-                Phase::Probing => {
-                    let news = Duration::from_micros(self.echoes.news_us);
-                    self.echoes.awaited.is_empty() && is_over(news) && self.done_since.is_some()
-                }
-                Phase::Parting => self.quiet.are_done(|who| who == Who::Server),
-            }
     }
 }
 

@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use parlor::net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::net::stays_put;
 use crate::plan::StreamShape;
 
 /// tokio's timers are no finer than this.
@@ -144,18 +144,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ShapedStream<S> {
     }
 }
 
-/// Simulated shards share a thread.
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for ShapedStream<S> {
-    type Detached = Self;
-
-    fn detach(self) -> io::Result<Self> {
-        Ok(self)
-    }
-
-    fn attach(detached: Self) -> io::Result<Self> {
-        Ok(detached)
-    }
-}
+stays_put!([S: AsyncRead + AsyncWrite + Send + Unpin + 'static] ShapedStream<S>);
 
 #[cfg(test)]
 mod tests {

@@ -12,12 +12,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use parlor::net::{Dialer, Listener, Stream};
+use parlor::net::{Dialer, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil_net::HostId;
 use turmoil_net::shim::tokio::net::{TcpListener, TcpStream};
 
-use super::{LISTEN, PORT, SimNet};
+use super::{LISTEN, PORT, SimNet, stays_put};
 use crate::plan::StreamShape;
 use crate::shaped::{Pace, ShapedStream};
 
@@ -141,18 +141,7 @@ impl AsyncWrite for Owned<TcpStream> {
     }
 }
 
-/// All hosts share a thread.
-impl Stream for Owned<TcpStream> {
-    type Detached = Self;
-
-    fn detach(self) -> io::Result<Self> {
-        Ok(self)
-    }
-
-    fn attach(detached: Self) -> io::Result<Self> {
-        Ok(detached)
-    }
-}
+stays_put!([] Owned<TcpStream>);
 
 /// A listener on every interface of one host.
 #[derive(Debug)]
