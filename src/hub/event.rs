@@ -49,7 +49,8 @@ pub enum Reason {
     ServerNamespaceDisconnect,
     /// The server is shutting down.
     ServerShuttingDown,
-    /// The peer does not read, and more is waiting for it than the configured bound.
+    /// The peer does not read, and more is waiting for it than the configured bound. Its
+    /// session can be recovered, unless it was recovered already.
     SlowReader,
     /// The peer closed the connection.
     TransportClose,

@@ -301,9 +301,11 @@ pub(super) fn remains(socket: &mut Socket, reason: Reason) -> Option<Box<Remains
         Reason::EventFlood
         | Reason::PingTimeout
         | Reason::ServerShuttingDown
-        | Reason::SlowReader
         | Reason::TransportClose
         | Reason::TransportError => true,
+        // Each replay could be too much again, beside that of another namespace, until the
+        // window ends: who was slow once more after it came back begins anew.
+        Reason::SlowReader => socket.session.as_ref().is_some_and(|session| !session.recovered),
         Reason::ClientNamespaceDisconnect
         | Reason::ParseError
         | Reason::ServerNamespaceDisconnect => false,

@@ -450,6 +450,25 @@ fn who_leaves_by_itself_or_is_put_out_does_not_come_back() {
     assert_eq!(world.hubs[0].census().sessions_waiting, 0);
 }
 
+/// Its replay, beside that of another namespace, might be too much as often as it is tried.
+#[test]
+fn who_is_too_slow_once_more_after_it_came_back_begins_anew() {
+    let mut world = World::new(1, LONG);
+    world.come_back(0, 0);
+    let pid = world.clients[0].pid.clone();
+    let close_as_slow = |world: &mut World| {
+        let (shard, conn) = world.clients[0].conn.expect("it has come back");
+        world.handle(shard, Event::Gone { conn, reason: Reason::SlowReader });
+        world.cut(0, true);
+        world.come_back(0, 0);
+    };
+    close_as_slow(&mut world);
+    assert_eq!(world.clients[0].pid, pid);
+    close_as_slow(&mut world);
+    assert_ne!(world.clients[0].pid, pid);
+    assert_eq!(world.hubs[0].census().sessions_waiting, 0);
+}
+
 #[test]
 fn who_has_missed_more_than_is_sent_at_once_is_not_recovered() {
     for (missed_packets_max, missed_bytes_max) in [(2, 1_000), (1_000, 24)] {
