@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use crate::ends::Ends;
 use crate::history::{
-    Connection, Entry, Event, History, MessageId, Order, SERVER_STARTS, SocketId,
+    Connection, Entry, Event, History, MessageId, Order, SERVER_KILLED, SERVER_STARTS, SocketId,
 };
 use crate::judge::Failure;
 use crate::plan::{Fault, Plan};
@@ -44,23 +44,44 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Failure> {
 }
 
 /// How many events the server has dropped, over all its starts.
-pub(crate) fn dropped(history: &History) -> u64 {
-    let (mut before, mut last) = (0, 0);
-    for Entry { event, .. } in history.until_settled() {
-        if let Event::Backlog { dropped, .. } = event {
-            last = *dropped;
-        } else if matches!(event, Event::Fault { what } if what == SERVER_STARTS) {
-            before += std::mem::take(&mut last);
-        }
-    }
-    before + last
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    /// As it has said when it was asked.
+    pub(crate) told: u64,
+    /// It was killed, and may have dropped more since it was asked last.
+    is_partly_told: bool,
 }
 
-/// What members have lost that nothing says was dropped for them.
-pub(crate) fn uncounted(lost: u64, dropped: u64, at_us: u64) -> Option<Failure> {
-    let sentence =
-        format!("members have lost {lost} messages, and the server has dropped {dropped}");
-    (lost > dropped).then(|| Failure::new(BOUNDED, sentence, at_us, []))
+impl Dropped {
+    pub(crate) fn of(plan: &Plan, history: &History) -> Self {
+        let drops = plan.server.outbound.is_some_and(|bounds| bounds.policy.drops());
+        let (mut before, mut last, mut is_partly_told) = (0, 0, false);
+        for Entry { event, .. } in history.until_settled() {
+            if let Event::Backlog { dropped, .. } = event {
+                last = *dropped;
+            } else if let Event::Fault { what } = event {
+                if what == SERVER_STARTS {
+                    before += std::mem::take(&mut last);
+                }
+                is_partly_told |= drops && what == SERVER_KILLED;
+            }
+        }
+        Self { told: before + last, is_partly_told }
+    }
+
+    /// Whether it may have dropped anything.
+    pub(crate) fn may_be_any(self) -> bool {
+        self.told > 0 || self.is_partly_told
+    }
+
+    /// What members have lost that nothing says was dropped for them.
+    pub(crate) fn uncounted(self, lost: u64, at_us: u64) -> Option<Failure> {
+        let dropped = self.told;
+        let sentence =
+            format!("members have lost {lost} messages, and the server has dropped {dropped}");
+        let is_wrong = lost > dropped && !self.is_partly_told;
+        is_wrong.then(|| Failure::new(BOUNDED, sentence, at_us, []))
+    }
 }
 
 struct Watch<'a> {
@@ -95,12 +116,7 @@ impl<'a> Watch<'a> {
                     self.judge_delay(*at_us, *socket, *message, owed);
                 }
             }
-            Event::GivenUp { sid, reason } => {
-                let most = self.ends.explain(sid).unwrap_or_else(|| self.unread.most(sid));
-                if let (SLOW_READER, Some(most)) = (reason.as_str(), most) {
-                    self.judge_end(*at_us, sid, most);
-                }
-            }
+            Event::GivenUp { sid, reason } if reason == SLOW_READER => self.judge_end(*at_us, sid),
             _ => {}
         }
     }
@@ -123,18 +139,26 @@ impl<'a> Watch<'a> {
     }
 
     /// The server has closed a client for which too much waits, as it says.
-    fn judge_end(&mut self, at_us: u64, sid: &str, most: Amount) {
+    fn judge_end(&mut self, at_us: u64, sid: &str) {
         let Some(&Connection { socket, client, .. }) = self.unread.socket(sid) else { return };
-        let (packets, bytes) = (most.packets, most.bytes);
         let (packets_max, bytes_max) = self.bounds();
-        if packets <= packets_max && bytes <= bytes_max {
-            let what = format!(
-                "client {client} was closed as too slow, and no more than {packets} packets of \
-                 {bytes} bytes were for it that it may not have read; {packets_max} of {bytes_max} \
-                 may wait"
-            );
-            self.accuse(at_us, what, Some(socket));
+        let is_too_much = |most: &Option<Amount>| {
+            most.is_none_or(|most| most.packets > packets_max || most.bytes > bytes_max)
+        };
+        let now = self.unread.most(sid);
+        if self.ends.explain(sid, is_too_much) || is_too_much(&now) {
+            return;
         }
+        let Some(Amount { packets, bytes }) = self.ends.latest(sid).copied().flatten().or(now)
+        else {
+            return;
+        };
+        let what = format!(
+            "client {client} was closed as too slow, and no more than {packets} packets of \
+             {bytes} bytes were for it that it may not have read; {packets_max} of {bytes_max} \
+             may wait"
+        );
+        self.accuse(at_us, what, Some(socket));
     }
 
     /// Packets and bytes that may wait for one client.

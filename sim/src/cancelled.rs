@@ -235,8 +235,9 @@ impl<S: Stream> Retry<S> {
         while !self.has_ended {
             let mut bytes = [0; READ_BYTES];
             let mut buffer = ReadBuf::new(&mut bytes);
-            let read = ready!(Pin::new(&mut *first).poll_read(cx, &mut buffer));
-            self.has_ended = read.is_err() || buffer.filled().is_empty();
+            // Of a connection that breaks nobody knows whether it was answered.
+            ready!(Pin::new(&mut *first).poll_read(cx, &mut buffer))?;
+            self.has_ended = buffer.filled().is_empty();
             self.heard.extend_from_slice(buffer.filled());
         }
         if !self.heard.is_empty() {

@@ -1,29 +1,25 @@
 //! Which end of a socket it is that the server gives a reason for.
 //!
-//! A handler tells the reason, behind those calls of the socket that still run; that it is
-//! gone is witnessed where its namespace is at home, which may be another shard. So either
-//! comes first, and a session that has come back meanwhile goes by the same id.
+//! A handler tells the reason, behind those calls of the connection that still run; that the
+//! socket is gone is witnessed where its namespace is at home, which may be another shard. So
+//! either comes first; and a session that has come back over another connection goes by the
+//! same id, with its next end, whose reason may be told before.
 //!
 //! ```text
-//!   closed --- calls still run --- the reason is told
+//!   closed --- calls still run ------------------------------ the reason is told
 //!        \
-//!         +--- witnessed --- recovered, over another connection
+//!         +--- witnessed --- recovered --- closed --- the reason is told
 //! ```
+//!
+//! So a reason is that of any end so far which it fits, and then of no other. One that fits
+//! none of them, nor what is known now, is wrong.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
-/// Ends and their reasons, by the ids of their sockets: what was known at an end is kept
-/// until its reason is told.
+/// What was known at ends whose reasons may still be told, by the ids of their sockets.
 #[derive(Debug)]
 pub(crate) struct Ends<'a, T> {
-    open: BTreeMap<&'a str, Open<T>>,
-}
-
-/// Of one of the two there have been more so far.
-#[derive(Debug)]
-struct Open<T> {
-    unexplained: VecDeque<T>,
-    explained_early: u64,
+    open: BTreeMap<&'a str, Vec<T>>,
 }
 
 impl<T> Default for Ends<'_, T> {
@@ -32,29 +28,25 @@ impl<T> Default for Ends<'_, T> {
     }
 }
 
-impl<T> Default for Open<T> {
-    fn default() -> Self {
-        Self { unexplained: VecDeque::new(), explained_early: 0 }
-    }
-}
-
 impl<'a, T> Ends<'a, T> {
     /// A socket is gone, of which so much is known now.
     pub(crate) fn witness(&mut self, sid: &'a str, known: T) {
-        let open = self.open.entry(sid).or_default();
-        match open.explained_early.checked_sub(1) {
-            None => open.unexplained.push_back(known),
-            Some(left) => open.explained_early = left,
-        }
+        self.open.entry(sid).or_default().push(known);
     }
 
-    /// The reason is told of the first end that has none yet: what was known then; nothing
-    /// if that end is not witnessed yet, and so all is as it was.
-    pub(crate) fn explain(&mut self, sid: &'a str) -> Option<T> {
-        let open = self.open.entry(sid).or_default();
-        let known = open.unexplained.pop_front();
-        open.explained_early += u64::from(known.is_none());
-        known
+    /// Whether there is an end that a reason which is told now fits: it is that one's then.
+    pub(crate) fn explain(&mut self, sid: &str, fits: impl Fn(&T) -> bool) -> bool {
+        let Some(open) = self.open.get_mut(sid) else { return false };
+        let place = open.iter().position(fits);
+        if let Some(place) = place {
+            open.remove(place);
+        }
+        place.is_some()
+    }
+
+    /// What was known at the latest end.
+    pub(crate) fn latest(&self, sid: &str) -> Option<&T> {
+        self.open.get(sid)?.last()
     }
 }
 
@@ -63,18 +55,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_reason_is_that_of_the_end_in_its_place() {
+    fn each_reason_is_that_of_one_end_which_it_fits() {
         let mut ends = Ends::default();
         ends.witness("a", 1);
         ends.witness("b", 2);
         ends.witness("a", 3);
-        assert_eq!(
-            [ends.explain("a"), ends.explain("a"), ends.explain("a")],
-            [Some(1), Some(3), None]
-        );
-        // That one came first, so the next end has its reason.
-        ends.witness("a", 4);
-        ends.witness("a", 5);
-        assert_eq!([ends.explain("a"), ends.explain("b")], [Some(5), Some(2)]);
+        assert!(!ends.explain("b", |&known| known > 2));
+        assert_eq!(ends.latest("a"), Some(&3));
+        assert!(ends.explain("a", |&known| known > 2), "though an earlier one has none yet");
+        assert!(!ends.explain("a", |&known| known > 2), "that one has its reason");
+        assert!(ends.explain("a", |&known| known > 0));
+        assert!(!ends.explain("c", |_| true));
     }
 }

@@ -87,14 +87,8 @@ impl<'a> Watch<'a> {
                 self.end_all(at_us);
                 self.alive.clear();
             }
-            Event::GivenUp { sid, reason } => {
-                let (gone_us, peer) = match self.ends.explain(sid) {
-                    Some(known) => known,
-                    None => (at_us, self.peer(sid).cloned()),
-                };
-                if let (PING_TIMEOUT, Some(peer)) = (reason.as_str(), peer) {
-                    self.judge_early(gone_us, sid, &peer);
-                }
+            Event::GivenUp { sid, reason } if reason == PING_TIMEOUT => {
+                self.judge_early(at_us, sid);
             }
             Event::Ponged { socket } => {
                 if let Some(peer) = self.watched(*socket) {
@@ -171,7 +165,7 @@ impl<'a> Watch<'a> {
     /// By when a peer is given up whose last sign of life left at `sign_us`.
     fn due_us(&self, sign_us: u64, client: u32) -> u64 {
         let patience_us =
-            1000 * (self.silence_ms() + self.unheard_ms() + self.plan.network.tick_ms);
+            1000 * (self.silence_ms() + self.plan.unheard_ms() + self.plan.network.tick_ms);
         let mut due_us = sign_us + patience_us;
         let mut faults: Vec<&Fault> =
             self.plan.faults.iter().filter(|fault| fault.concerns(client)).collect();
@@ -186,8 +180,25 @@ impl<'a> Watch<'a> {
     }
 
     /// The server has given up a peer that was silent, as it says.
-    fn judge_early(&mut self, at_us: u64, sid: &str, peer: &Peer<'_>) {
+    fn judge_early(&mut self, at_us: u64, sid: &str) {
         let Some(socket) = self.socket(sid) else { return };
+        let mut ends = std::mem::take(&mut self.ends);
+        let is_due = |(gone_us, peer): &(u64, Option<Peer<'_>>)| {
+            peer.as_ref().is_none_or(|peer| self.too_early(*gone_us, peer).is_none())
+        };
+        let now = (at_us, self.peer(sid).cloned());
+        if !ends.explain(sid, is_due) && !is_due(&now) {
+            let (gone_us, peer) = ends.latest(sid).unwrap_or(&now);
+            let sentence = peer.as_ref().and_then(|peer| self.too_early(*gone_us, peer));
+            if let Some(sentence) = sentence {
+                self.accuse(*gone_us, socket, sentence);
+            }
+        }
+        self.ends = ends;
+    }
+
+    /// What is wrong if a peer is given up now, of which this is known.
+    fn too_early(&self, at_us: u64, peer: &Peer<'_>) -> Option<String> {
         let slack_us = 1000 * self.plan.arrival_ms();
         let signs = peer.signs_us.get(1..).unwrap_or_default();
         let until_us = at_us.min(peer.ended_us);
@@ -200,8 +211,7 @@ impl<'a> Watch<'a> {
             let latest_us = **sign_us + slack_us;
             latest_us <= until_us && !stalls.iter().any(|at| (**sign_us..latest_us).contains(at))
         };
-        let arrived = signs.iter().rev().find(has_arrived);
-        let Some(&sign_us) = arrived else { return };
+        let &sign_us = signs.iter().rev().find(has_arrived)?;
         // What a cut swallows, packets carry once more; a stream of turmoil stays broken.
         let since_us = match self.plan.network.substrate {
             Substrate::Packets => sign_us,
@@ -216,30 +226,19 @@ impl<'a> Watch<'a> {
         };
         let earliest_us = sign_us + 1000 * self.silence_ms();
         let is_early = at_us + 1000 * self.plan.network.tick_ms < earliest_us;
-        if is_early && !self.plan.faults.iter().any(is_disturbed) {
-            let sentence = format!(
+        (is_early && !self.plan.faults.iter().any(is_disturbed)).then(|| {
+            format!(
                 "client {} was given up {} ms after it had sent a pong, and has {} ms",
                 peer.client,
                 (at_us - sign_us) / 1000,
                 self.silence_ms()
-            );
-            self.accuse(at_us, socket, sentence);
-        }
+            )
+        })
     }
 
     /// How long a peer may be silent.
     fn silence_ms(&self) -> u64 {
         self.plan.server.ping_interval_ms + self.plan.server.ping_timeout_ms
-    }
-
-    /// How long a pong may be on its way and then lie behind calls that are not read before
-    /// others have been handled: so long is nobody given up, and the ping that was out then
-    /// is asked once more.
-    fn unheard_ms(&self) -> u64 {
-        match self.plan.server.events_waiting_max {
-            0 => self.plan.settle_ms(),
-            _ => self.plan.delivery_ms() + self.plan.server.ping_timeout_ms,
-        }
     }
 
     fn accuse(&mut self, at_us: u64, socket: SocketId, sentence: String) {

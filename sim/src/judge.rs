@@ -15,7 +15,7 @@ use parlor::check::{
 use serde::{Deserialize, Serialize};
 
 use crate::acks;
-use crate::bounded;
+use crate::bounded::{self, Dropped};
 use crate::cleanup;
 use crate::heals;
 use crate::heartbeat;
@@ -123,10 +123,10 @@ impl Judgement {
 
 /// Judges a whole history, at quiescence.
 pub fn judge(plan: &Plan, history: &History) -> Judgement {
-    let court = Court::of(history, OrderBy::Seq);
+    let court = Court::of(history, OrderBy::Seq, Dropped::of(plan, history));
     let Judgement { mut failures, counts } = court.clients();
     // Of a list of members and the notices of a watch each may have been dropped.
-    if court.dropped == 0 {
+    if !court.dropped.may_be_any() {
         failures.extend(presence::check(history));
     }
     failures.extend(heartbeat::check(plan, history));
@@ -147,7 +147,7 @@ pub fn judge(plan: &Plan, history: &History) -> Judgement {
 /// what was decided between requests and their answers. If the server has said what it holds
 /// in the end, that is judged.
 pub fn judge_clients(history: &History) -> Judgement {
-    let mut judgement = Court::of(history, OrderBy::Graph).clients();
+    let mut judgement = Court::of(history, OrderBy::Graph, Dropped::default()).clients();
     if history.entries().iter().any(|entry| matches!(entry.event, Event::Census { .. })) {
         judgement.failures.extend(cleanup::check(history));
     }
@@ -161,15 +161,14 @@ struct Court<'a> {
     returns: Returns,
     interruptions: Interruptions,
     order: OrderBy,
-    /// How many events the server says that it has dropped.
-    dropped: u64,
+    dropped: Dropped,
 }
 
 impl<'a> Court<'a> {
-    fn of(history: &'a History, order: OrderBy) -> Self {
+    fn of(history: &'a History, order: OrderBy, dropped: Dropped) -> Self {
         let returns = Returns::of(history);
         let interruptions = Interruptions::of(history, &returns);
-        let (names, dropped) = (Names::of(history), bounded::dropped(history));
+        let names = Names::of(history);
         Self { history, names, returns, interruptions, order, dropped }
     }
 
@@ -178,13 +177,13 @@ impl<'a> Court<'a> {
         let (mut failures, verdict) = self.checked(false);
         failures.extend(illegal(self.history));
         failures.extend(heals::check(self.history));
-        failures.extend(recovery::check(self.history));
+        failures.extend(recovery::check(self.history, self.dropped));
         failures.extend(volatile::check(self.history));
         let counts = Counts {
             expected: verdict.expected,
             delivered: verdict.delivered,
             lost: verdict.lost,
-            dropped: self.dropped,
+            dropped: self.dropped.told,
             duplicate: verdict.duplicate,
             reordered: verdict.reordered,
             indeterminate: verdict.indeterminate,
@@ -198,25 +197,24 @@ impl<'a> Court<'a> {
     fn checked(&self, witnessed: bool) -> (Vec<Failure>, Verdict) {
         let verdict = self.verdict(witnessed);
         // Where events are dropped, what is lost is counted.
-        let is_counted = |guarantee| self.dropped > 0 && guarantee == Guarantee::JoinThenHear;
+        let is_counted =
+            |guarantee| self.dropped.may_be_any() && guarantee == Guarantee::JoinThenHear;
         let told = verdict.violations.iter().filter(|it| !is_counted(it.guarantee));
         let mut failures: Vec<Failure> = told.map(|it| self.named(it, witnessed)).collect();
         failures.extend(verdict.overflow.map(|bound| overflow(bound, witnessed)));
-        if self.dropped > 0 {
+        if self.dropped.may_be_any() {
             let at_us = self.history.until_settled().last().map_or(0, |entry| entry.at_us);
-            failures.extend(bounded::uncounted(verdict.lost, self.dropped, at_us));
+            failures.extend(self.dropped.uncounted(verdict.lost, at_us));
         }
         (failures, verdict)
     }
 
     /// What the checkers are to judge. Where events are dropped, what is lost has one name.
     fn judged(&self) -> Guarantees {
-        match self.dropped {
-            0 => Guarantees::ALL,
-            _ => Guarantees::ALL
-                .without(Guarantee::AckMeansAccepted)
-                .without(Guarantee::SwitchAtomic),
+        if !self.dropped.may_be_any() {
+            return Guarantees::ALL;
         }
+        Guarantees::ALL.without(Guarantee::AckMeansAccepted).without(Guarantee::SwitchAtomic)
     }
 
     fn verdict(&self, witnessed: bool) -> Verdict {

@@ -25,7 +25,7 @@ mod clients;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::bounded;
+use crate::bounded::Dropped;
 use crate::history::{Event, History, Mark, MessageId, Order, SocketId};
 use crate::judge::Failure;
 use crate::promise::RECOVERY_EXACT;
@@ -34,8 +34,8 @@ use crate::story::Cast;
 pub(crate) use clients::Interruptions;
 
 /// Judges every socket that was ever recovered.
-pub fn check(history: &History) -> Vec<Failure> {
-    let mut judge = Judge::of(history);
+pub(crate) fn check(history: &History, dropped: Dropped) -> Vec<Failure> {
+    let mut judge = Judge::of(history, dropped);
     for entry in history.until_settled() {
         judge.at_us = entry.at_us;
         judge.handle(&entry.event);
@@ -74,13 +74,13 @@ struct Judge<'a> {
     returned: BTreeSet<SocketId>,
     /// Who has a connection, as its client says.
     living: BTreeSet<SocketId>,
-    /// Whether the server has dropped anything.
+    /// Whether the server may have dropped anything.
     has_dropped: bool,
     failures: Vec<Failure>,
 }
 
 impl<'a> Judge<'a> {
-    fn of(history: &'a History) -> Self {
+    fn of(history: &'a History, dropped: Dropped) -> Self {
         let mut judge = Self {
             at_us: 0,
             cast: Cast::of(history),
@@ -89,7 +89,7 @@ impl<'a> Judge<'a> {
             members: BTreeMap::new(),
             returned: BTreeSet::new(),
             living: BTreeSet::new(),
-            has_dropped: bounded::dropped(history) > 0,
+            has_dropped: dropped.may_be_any(),
             failures: Vec::new(),
         };
         let mut returning = BTreeSet::new();

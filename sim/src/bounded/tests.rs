@@ -238,8 +238,31 @@ fn nobody_waits_for_others() {
 fn each_start_of_the_server_counts_anew_what_it_drops() {
     let starts = Event::Fault { what: SERVER_STARTS.to_owned() };
     let events = [(0, backlog(1, 1, 2)), (1, backlog(1, 1, 3)), (2, starts), (3, backlog(1, 1, 1))];
-    assert_eq!(dropped(&history(&events)), 4);
-    assert!(uncounted(4, 4, 0).is_none());
-    let sentence = uncounted(5, 4, 0).expect("one more").sentence;
+    let dropped = Dropped::of(&plan(Policy::DropNewest), &history(&events));
+    assert_eq!(dropped.told, 4);
+    assert!(dropped.uncounted(4, 0).is_none());
+    let sentence = dropped.uncounted(5, 0).expect("one more").sentence;
     assert_eq!(sentence, "members have lost 5 messages, and the server has dropped 4");
+}
+
+#[test]
+fn who_is_killed_may_have_dropped_what_it_never_told() {
+    let killed = history(&[(0, Event::Fault { what: SERVER_KILLED.to_owned() })]);
+    assert!(Dropped::of(&plan(Policy::DropOldest), &killed).uncounted(1, 0).is_none());
+    assert!(Dropped::of(&plan(Policy::Disconnect), &killed).uncounted(1, 0).is_some());
+}
+
+/// Two ends of one session, the first of which is explained after the second.
+#[test]
+fn the_reason_of_an_end_may_be_told_before_that_of_an_earlier_one() {
+    let mut plan = plan(Policy::Disconnect);
+    plan.server.recovery_window_ms = 1_000;
+    let gone = || Event::Witnessed { order: Order::Disconnect { sid: "sid 0".to_owned() } };
+    let back = Event::Recovered { socket: SLOW, client: 0 };
+    let ends = vec![gone(), back];
+    assert_eq!(accused(&plan, &[ends.clone(), said(30), vec![gone()]]), None);
+    assert_eq!(
+        accused(&plan, &[ends, vec![gone()], said(30), vec![heard(30), pong(), pong()]]).as_deref(),
+        Some("6")
+    );
 }

@@ -75,7 +75,17 @@ impl Plan {
             + self.server.connect_timeout_ms
             + self.server.recovery_window_ms
             + CLOSE_MS
-            + self.settle_ms()
+            + self.unheard_ms()
+    }
+
+    /// How long a pong may be on its way and then lie behind calls that are not read before
+    /// others have been handled: so long is nobody given up, and the ping that was out then
+    /// is asked once more.
+    pub(crate) fn unheard_ms(&self) -> u64 {
+        match self.server.events_waiting_max {
+            0 => self.settle_ms(),
+            _ => self.delivery_ms() + self.server.ping_timeout_ms,
+        }
     }
 
     /// How long a broadcast may take until all members have it, behind what everybody asks
