@@ -39,6 +39,10 @@ pub struct Queued {
     pub packets_max: usize,
     /// Bytes of the one for which most wait.
     pub bytes_max: usize,
+    /// The most packets that have ever waited for one.
+    pub packets_peak: usize,
+    /// The most bytes that have ever waited for one.
+    pub bytes_peak: usize,
 }
 
 /// One value of a metric: a label besides the shard's, if there is one, and the number.
@@ -98,6 +102,16 @@ impl Text<'_> {
         self.gauge("queue_bytes_max", "Bytes that wait for the slowest connection.", |shard| {
             shard.queued.bytes_max
         })?;
+        self.gauge(
+            "queue_packets_peak",
+            "The most packets that have waited for one connection.",
+            |shard| shard.queued.packets_peak,
+        )?;
+        self.gauge(
+            "queue_bytes_peak",
+            "The most bytes that have waited for one connection.",
+            |shard| shard.queued.bytes_peak,
+        )?;
         self.gauge("draining", "Whether the server lets its clients go.", |shard| {
             usize::from(shard.draining)
         })
@@ -245,8 +259,16 @@ mod tests {
         counters.dropped.oldest = 5;
         counters.tick_length.record(Duration::from_micros(30));
         let census = Census { connections: 10, rooms: 4, ..Census::default() };
-        let queued =
-            Queued { connections: 1, packets: 8, bytes: 900, packets_max: 8, bytes_max: 900 };
+        let (packets_peak, bytes_peak) = (12, 1300);
+        let queued = Queued {
+            connections: 1,
+            packets: 8,
+            bytes: 900,
+            packets_max: 8,
+            bytes_max: 900,
+            packets_peak,
+            bytes_peak,
+        };
         let draining = false;
         let first = Snapshot { shard: ShardId(0), draining, census, polling: 4, queued, counters };
         [first, Snapshot { shard: ShardId(1), draining: true, ..first }]
@@ -264,6 +286,8 @@ mod tests {
             "parlor_draining{shard=\"1\"} 1",
             "parlor_queue_packets{shard=\"0\"} 8",
             "parlor_queue_bytes{shard=\"0\"} 900",
+            "parlor_queue_packets_peak{shard=\"0\"} 12",
+            "parlor_queue_bytes_peak{shard=\"0\"} 1300",
             "# TYPE parlor_deliveries_total counter",
             "parlor_deliveries_total{shard=\"0\"} 70",
             "parlor_connections_opened_total{shard=\"0\",transport=\"polling\"} 3",

@@ -162,8 +162,8 @@ async fn watch(plan: &Plan, observer: &Observer, stage: &Stage) {
         let before = (packets, bytes, dropped);
         let seen = observer.look().await.shards;
         for Snapshot { queued, .. } in &seen {
-            packets = packets.max(queued.packets_max as u64);
-            bytes = bytes.max(queued.bytes_max as u64);
+            packets = packets.max(queued.packets_peak as u64);
+            bytes = bytes.max(queued.bytes_peak as u64);
         }
         let drops = seen.iter().map(|seen| seen.counters.dropped.by_policy());
         // A shard that does not answer has forgotten nothing.

@@ -38,6 +38,8 @@ pub(super) struct Streams<S> {
     bounds: Bounds,
     /// What was dropped since that was last asked for.
     drops: Drops,
+    /// The most packets and bytes that have ever waited for one connection.
+    peak: (usize, usize),
     compressor: Compressor,
 }
 
@@ -79,7 +81,7 @@ pub(super) enum Written {
 impl<S: Stream> Streams<S> {
     pub(super) fn new(bounds: Bounds, compressor: Compressor) -> Self {
         let (entries, free, drops) = (Vec::new(), Vec::new(), Drops::default());
-        Self { entries, free, generations: 0, bounds, drops, compressor }
+        Self { entries, free, generations: 0, bounds, drops, peak: (0, 0), compressor }
     }
 
     /// Keeps a stream and names its connection.
@@ -240,7 +242,11 @@ impl<S: Stream> Streams<S> {
         let mut spelling = Spelling::new(*wire, *deflate, &mut self.compressor);
         let stream = match link {
             Link::Closed => return Written::All,
-            Link::Polling(polling) => return polling.push(run, &self.bounds, &mut self.drops),
+            Link::Polling(polling) => {
+                let written = polling.push(run, &self.bounds, &mut self.drops);
+                raise(&mut self.peak, polling.queued());
+                return written;
+            }
             Link::Stream(stream) => stream,
         };
         let mut written = 0;
@@ -255,7 +261,9 @@ impl<S: Stream> Streams<S> {
             }
         }
         let backlog = backlog.get_or_insert_default();
-        keep(run, spelling, written, backlog, &self.bounds, &mut self.drops)
+        let written = keep(run, spelling, written, backlog, &self.bounds, &mut self.drops);
+        raise(&mut self.peak, backlog);
+        written
     }
 
     /// Sends what has waited for polls, behind what waits for the stream already.
@@ -278,7 +286,9 @@ impl<S: Stream> Streams<S> {
 
     /// How many sessions poll, and what waits for all that do not take it.
     pub(super) fn census(&self) -> (usize, Queued) {
-        let (mut polling, mut queued) = (0, Queued::default());
+        let (packets_peak, bytes_peak) = self.peak;
+        let (mut polling, mut queued) =
+            (0, Queued { packets_peak, bytes_peak, ..Queued::default() });
         for entry in self.entries.iter().flatten() {
             let waiting = match &entry.link {
                 Link::Closed => None,
@@ -376,6 +386,12 @@ impl<'a> Spelling<'a> {
             Some(compressor) => compressor.frames(bytes),
         }
     }
+}
+
+/// Notes how much waits for one connection, in packets and bytes, if that is more than ever.
+fn raise((packets, bytes): &mut (usize, usize), waiting: &Backlog) {
+    *packets = (*packets).max(waiting.packets());
+    *bytes = (*bytes).max(waiting.bytes());
 }
 
 /// Keeps what the stream did not take of a run: it took `written` bytes, as they are spelled there.

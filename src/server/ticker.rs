@@ -186,6 +186,10 @@ mod tests {
             assert_eq!(shard.core.closing(conns[0]), Some(crate::shard::Closing::Now));
             assert_eq!(shard.core.closing(conns[1]), None);
             assert_eq!(shard.core.counters().slow_readers, 1);
+            let (_, queued) = shard.streams.borrow().census();
+            let bytes_max = Config::default().outbound_bytes_max;
+            assert!((bytes_max - packet.len()..=bytes_max).contains(&queued.bytes_peak));
+            assert!(queued.packets_peak > bytes_max / packet.len() - 2);
         };
         LocalSet::new().run_until(test).await;
     }
