@@ -4,7 +4,7 @@
 //! plain data for [`serve_polling`]; a request for a WebSocket takes the
 //! connection over, also when others came before it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -25,8 +25,10 @@ use super::cookie::set_cookie;
 use super::cors;
 use super::encoding::compress;
 use super::handshake::{Accepted, accept, keep, revision, sid, takes_text_alone};
-use super::http_stream::HttpStream;
-use super::polling::{Ask, Content, PollingRequest, PollingResponse, serve_polling};
+use super::http_stream::{HttpStream, Unwritten};
+use super::polling::{
+    Ask, Content, PollingRequest, PollingResponse, SessionName, lose_answer, serve_polling,
+};
 use super::rejection::Rejection;
 use super::shard::Shard;
 use crate::app::FallbackBody;
@@ -62,11 +64,12 @@ pub(super) async fn run_http<S: Stream>(
     read: Vec<u8>,
     address: SocketAddr,
 ) -> Option<Upgraded<S>> {
-    let granted = Granted::default();
+    let (granted, owed) = (Granted::default(), Rc::new(Owed::default()));
     let service = service_fn(|request| {
-        let (shard, granted) = (Rc::clone(shard), Rc::clone(&granted));
+        let (shard, granted, owed) = (Rc::clone(shard), Rc::clone(&granted), Rc::clone(&owed));
         async move {
             let mut response = respond(&shard, address, &granted, request).await;
+            owed.note(&mut response);
             if shard.draining.get() && is_last(&response) {
                 // What the client wants next, another server has to do.
                 let headers = response.headers_mut();
@@ -78,7 +81,7 @@ pub(super) async fn run_http<S: Stream>(
         }
     });
     let config = &shard.config;
-    let stream = HttpStream::new(read, stream, config.close_timeout);
+    let stream = HttpStream::new(read, stream, config.close_timeout, owed.unwritten.clone());
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle_max(config))
@@ -99,11 +102,37 @@ pub(super) async fn run_http<S: Stream>(
     if let Err(error) = served {
         tracing::debug!(%error, "an HTTP connection ended");
     }
+    if let Some(session) = owed.lost() {
+        lose_answer(shard, session);
+    }
     let (on_upgrade, accepted, handshake) = granted.take()?;
     let parts = on_upgrade.await.ok()?.downcast::<TokioIo<HttpStream<S>>>().ok()?;
     let (mut unread, stream) = parts.io.into_inner().into_parts();
     unread.splice(..0, parts.read_buf);
     Some(Upgraded { stream, accepted, handshake, unread })
+}
+
+/// The answer to a poll that is being written, if there is one.
+#[derive(Default)]
+struct Owed {
+    unwritten: Unwritten,
+    session: Cell<Option<SessionName>>,
+}
+
+impl Owed {
+    /// An answer is about to be written.
+    fn note(&self, response: &mut AnyResponse) {
+        let session = response.extensions_mut().remove::<SessionName>();
+        // One behind it that is no poll's takes nothing away from one that is.
+        if !self.unwritten.set() || session.is_some() {
+            self.session.set(session);
+        }
+    }
+
+    /// Whose messages were in an answer that broke off.
+    fn lost(&self) -> Option<SessionName> {
+        self.session.get().filter(|_| self.unwritten.get())
+    }
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -193,8 +222,14 @@ async fn answer<S: Stream>(
     }
     match route(shard, address, &head).await {
         Ok(Route::Poll(request_data)) => {
+            let session = request_data.session();
             let response = serve_polling(shard, request_data).await;
-            respond_to_poll(shard, &request, response)
+            let session = session.filter(|_| response.has_messages());
+            let mut response = respond_to_poll(shard, &request, response);
+            if let Some(session) = session {
+                response.extensions_mut().insert(session);
+            }
+            response
         }
         Ok(Route::Post { sid, revision, octets }) => {
             let response = post(shard, sid, revision, octets, request).await;

@@ -4,6 +4,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,6 +20,22 @@ const DRAIN_BYTES: usize = 4096;
 /// Reads of one turn before others get theirs.
 const DRAINS_PER_TURN: usize = 16;
 
+/// Whether an answer has not yet been written to its last byte. Shared with a stream, which
+/// could be sent to another thread.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unwritten(Arc<AtomicBool>);
+
+impl Unwritten {
+    /// An answer is about to be written; whether an earlier one still was.
+    pub(super) fn set(&self) -> bool {
+        self.0.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A stream that HTTP is spoken on.
 #[derive(Debug)]
 pub(super) struct HttpStream<S> {
@@ -25,13 +43,19 @@ pub(super) struct HttpStream<S> {
     read: Vec<u8>,
     stream: S,
     close_timeout: Duration,
+    unwritten: Unwritten,
     /// Runs once the write side is closed.
     closing: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: Stream> HttpStream<S> {
-    pub(super) fn new(read: Vec<u8>, stream: S, close_timeout: Duration) -> Self {
-        Self { read, stream, close_timeout, closing: None }
+    pub(super) fn new(
+        read: Vec<u8>,
+        stream: S,
+        close_timeout: Duration,
+        unwritten: Unwritten,
+    ) -> Self {
+        Self { read, stream, close_timeout, unwritten, closing: None }
     }
 
     /// What nobody has read yet, and the stream.
@@ -68,8 +92,11 @@ impl<S: Stream> AsyncWrite for HttpStream<S> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
+    /// Asked for once all of an answer has been written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.unwritten.0.store(false, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 
     /// Closes the write side, then throws away what the peer still says (the

@@ -40,7 +40,23 @@ pub(super) struct PollingRequest {
     pub(super) ask: Ask,
 }
 
+/// A session, as a request names it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SessionName {
+    sid: Sid,
+    revision: Option<Revision>,
+}
+
 impl PollingRequest {
+    /// The session that a poll is of.
+    pub(super) fn session(&self) -> Option<SessionName> {
+        match self.ask {
+            Ask::Get(sid) => Some(SessionName { sid, revision: self.revision }),
+            // Who has not heard of its session has none; and the answer to a POST says nothing.
+            Ask::Begin { .. } | Ask::Post { .. } | Ask::Posted { .. } => None,
+        }
+    }
+
     /// The session that it belongs to, if there is one already.
     fn sid(&self) -> Option<Sid> {
         match self.ask {
@@ -104,6 +120,11 @@ impl PollingResponse {
 
     pub(super) fn is_go_on(&self) -> bool {
         self.status == 100
+    }
+
+    /// Whether there may be something in it that its client would miss.
+    pub(super) fn has_messages(&self) -> bool {
+        self.status == 200 && !self.last
     }
 
     /// To a POST, as Node's servers do: browsers may show it, and would offer to save plain text.
@@ -303,6 +324,18 @@ pub(super) fn abort_post<S: Stream>(shard: &Rc<Shard<S>>, sid: Sid, revision: Op
     if let Ok(conn) = shard.session(sid, revision) {
         // Aborting is never refused.
         let _ = handle(shard, conn, Event::PostAborted, &mut None);
+    }
+}
+
+/// Ends a session, an answer to which broke off: what was in it is lost, and the client, which
+/// may ask again over another connection, would not know.
+pub(super) fn lose_answer<S: Stream>(shard: &Shard<S>, session: SessionName) {
+    let SessionName { sid, revision } = session;
+    if let Some(other) = shard.elsewhere(sid) {
+        return shard.visit(other, Visit::LoseAnswer(session));
+    }
+    if let Ok(conn) = shard.session(sid, revision) {
+        shard.core.handle(hub::Event::Gone { conn, reason: Reason::TransportError });
     }
 }
 

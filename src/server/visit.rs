@@ -17,7 +17,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::connection::welcome_probe;
-use super::polling::{PollingRequest, PollingResponse, abort_post, serve_polling};
+use super::polling::{
+    PollingRequest, PollingResponse, SessionName, abort_post, lose_answer, serve_polling,
+};
 use super::rejection::Rejection;
 use super::shard::Shard;
 use crate::engineio::Revision;
@@ -30,6 +32,8 @@ pub(super) enum Visit<S: Stream> {
     AbortPost { sid: Sid, revision: Option<Revision> },
     /// Is there such a session?
     Check { sid: Sid, revision: Option<Revision>, reply: oneshot::Sender<Result<(), Rejection>> },
+    /// The answer to a poll broke off.
+    LoseAnswer(SessionName),
     /// A poll or a POST.
     Poll { request: PollingRequest, reply: oneshot::Sender<PollingResponse> },
     /// A WebSocket, its handshake done, that is to go on with a session.
@@ -79,7 +83,10 @@ impl<S: Stream> Shard<S> {
     pub(super) fn visit(&self, shard: ShardId, visit: Visit<S>) {
         let bytes = match &visit {
             Visit::Poll { request, .. } => request.body_bytes(),
-            Visit::AbortPost { .. } | Visit::Check { .. } | Visit::Probe { .. } => 0,
+            Visit::AbortPost { .. }
+            | Visit::Check { .. }
+            | Visit::LoseAnswer(_)
+            | Visit::Probe { .. } => 0,
         };
         self.core.send_parcel(shard, Box::new(visit), bytes);
     }
@@ -95,6 +102,7 @@ pub(super) fn receive_visits<S: Stream>(shard: &Rc<Shard<S>>, visits: &mut JoinS
                 // Who asked may have gone.
                 let _ = reply.send(shard.session(sid, revision).map(|_| ()));
             }
+            Visit::LoseAnswer(session) => lose_answer(shard, session),
             Visit::Poll { request, reply } => {
                 visits.spawn_local(serve_visitor(Rc::clone(shard), request, reply));
             }
@@ -117,12 +125,16 @@ async fn serve_visitor<S: Stream>(
     request: PollingRequest,
     mut reply: oneshot::Sender<PollingResponse>,
 ) {
+    let session = request.session();
     // Who has gone hears no answer: what was begun for it is broken off.
-    tokio::select! {
+    let unheard = tokio::select! {
         biased;
-        () = reply.closed() => {}
-        response = serve_polling(&shard, request) => {
-            let _ = reply.send(response);
-        }
+        () = reply.closed() => None,
+        response = serve_polling(&shard, request) => reply.send(response).err(),
+    };
+    if unheard.is_some_and(|response| response.has_messages())
+        && let Some(session) = session
+    {
+        lose_answer(&shard, session);
     }
 }

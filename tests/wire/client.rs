@@ -5,8 +5,10 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::Value;
+use socket2::SockRef;
 
 use crate::process::PATIENCE;
 
@@ -60,6 +62,11 @@ impl Response {
     }
 }
 
+/// Breaks a connection off: its end hears of it by a reset.
+pub(crate) fn reset(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("the option can be set");
+}
+
 /// One connection.
 pub(crate) struct Wire {
     stream: TcpStream,
@@ -67,6 +74,11 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
+    /// Breaks the connection off.
+    pub(crate) fn reset(self) {
+        reset(self.stream);
+    }
+
     /// A TCP connection on which nothing was said.
     pub(crate) fn dial(server: SocketAddr) -> Self {
         let stream = TcpStream::connect(server).expect("the server accepts");

@@ -1,11 +1,15 @@
 //! Long-polling: what each request is answered with, and what ends a session.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread::sleep;
 use std::time::Duration;
 
 use parlor::Config;
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
-use crate::client::Wire;
+use crate::client::{Wire, reset};
 use crate::embedded::Embedded;
 use crate::poller::{Poller, request, send};
 use crate::server::Server;
@@ -51,6 +55,42 @@ fn messages_go_both_ways_in_order_and_text_and_bytes_alike() {
     assert_eq!(response.text(), "4b");
     assert_eq!(response.header("content-type"), Some("text/plain; charset=UTF-8"));
     assert_eq!(response.header("cache-control"), Some("no-store"));
+}
+
+/// Whoever asks again over another connection would go on with a gap.
+#[test]
+fn an_answer_that_breaks_off_ends_its_session() {
+    let server = echo();
+    let poller = Poller::begin(server.address);
+    // More than the sockets between here and there hold.
+    let long = format!("4{}", "x".repeat(900_000));
+    (0..4).for_each(|_| poller.posts(&long));
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(4_096).expect("a size");
+    socket.connect(&server.address.into()).expect("the server listens");
+    let mut stream = TcpStream::from(socket);
+    let head = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", poller.target());
+    stream.write_all(head.as_bytes()).expect("written");
+    stream.read_exact(&mut [0; 100]).expect("the answer begins");
+    assert_eq!(poller.post(b"4on").status, 200, "the session is there until its answer is not");
+    reset(stream);
+    let mut tries = 0..50;
+    while tries.next().is_some() && poller.post(b"4late").status == 200 {
+        sleep(Duration::from_millis(100));
+    }
+    poller.is_over();
+}
+
+#[test]
+fn an_answer_that_arrives_ends_nothing_when_its_connection_breaks_later() {
+    let server = echo();
+    let poller = Poller::begin(server.address);
+    poller.posts("4a");
+    let mut wire = poller.poll();
+    assert_eq!(wire.response().text(), "4a");
+    wire.reset();
+    poller.posts("4b");
+    assert_eq!(poller.got(), "4b");
 }
 
 #[test]
