@@ -3,7 +3,7 @@
 //! wants one.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +54,7 @@ pub(crate) async fn run_client<N: SimNet>(
         recovers: member.recovers,
         recovery: None,
         is_upgrade_told: false,
+        greeted_by: None,
         is_in_step: true,
     };
     let seats = party.iter().map(seat).collect();
@@ -154,6 +155,8 @@ struct Seat {
     /// What it was over its last connection, and how far it had come.
     recovery: Option<Recovery>,
     is_upgrade_told: bool,
+    /// By when it wants to be greeted; where events are dropped, that may be lost.
+    greeted_by: Option<Instant>,
     /// Whether its heartbeat is that of a connection that nothing has disturbed.
     is_in_step: bool,
 }
@@ -212,6 +215,7 @@ impl<D: Dialer> Player<D> {
             let (seats, backoff) = (&mut self.seats, &mut self.backoff);
             let (quiet, known, dialer) = (&self.quiet, self.known, &self.dialer);
             let cancelled = &mut self.cancelled;
+            let patience = patience_of(seats);
             let listen = poll_fn(|cx| {
                 let now = Instant::now().into_std();
                 let polled = connection.poll(cx, now, &mut |event, outgoing| {
@@ -242,6 +246,12 @@ impl<D: Dialer> Player<D> {
                 biased;
                 reason = listen => break End::Broken(reason),
                 cue = cue => cue,
+                () = until(patience) => {
+                    if patience_of(&self.seats) == patience {
+                        break End::Broken(CloseReason::ConnectTimeout);
+                    }
+                    continue;
+                }
             };
             if let Some(end) = self.follow(cue, &mut connection, &mut asked) {
                 break end;
@@ -255,10 +265,17 @@ impl<D: Dialer> Player<D> {
         self.end(end, connection);
     }
 
+    /// By when a namespace that is asked for now has to greet.
+    fn greeted_by(&self) -> Option<Instant> {
+        let drops = self.plan.server.outbound.is_some_and(|bounds| bounds.policy.drops());
+        drops.then(|| Instant::now() + self.options.connect_timeout)
+    }
+
     /// A connection that begins with the namespaces that are wanted.
     fn connect(&mut self, stream: Strained<D>) -> Link<D> {
+        let greeted_by = self.greeted_by();
         let wanting = self.seats.iter_mut().filter(|seat| seat.actor.wants_connection());
-        let joins: Vec<Join> = wanting.map(Seat::join).collect();
+        let joins: Vec<Join> = wanting.map(|seat| seat.join(greeted_by)).collect();
         for seat in &mut self.seats {
             (seat.is_upgrade_told, seat.is_in_step) = (false, true);
         }
@@ -296,9 +313,10 @@ impl<D: Dialer> Player<D> {
                 connection.send(now, |outgoing| outgoing.disconnect(seat.namespace));
             }
             Cue::Act(index, Act::Reconnect) => {
+                let greeted_by = self.greeted_by();
                 let seat = &mut self.seats[index];
                 seat.actor.act(&Act::Reconnect);
-                connection.send(now, |outgoing| outgoing.connect(seat.join()));
+                connection.send(now, |outgoing| outgoing.connect(seat.join(greeted_by)));
             }
             Cue::Act(..) | Cue::Phase(_) => {
                 let said = self.perform(cue);
@@ -432,7 +450,8 @@ impl<D: Dialer> Player<D> {
 
 impl Seat {
     /// Asks to be let into its namespace, as who it was if it can.
-    fn join(&mut self) -> Join {
+    fn join(&mut self, greeted_by: Option<Instant>) -> Join {
+        self.greeted_by = greeted_by;
         Join { recovery: self.recovery.take(), ..Join::new(self.namespace) }
     }
 
@@ -463,6 +482,21 @@ fn begin(actor: &mut Actor, phase: Phase, is_hurried: bool) -> Vec<Emit> {
         | Phase::Settled
         | Phase::Counting
         | Phase::Over => Vec::new(),
+    }
+}
+
+/// When one of these has waited for its greeting for as long as it wants to.
+fn patience_of(seats: &[Seat]) -> Option<Instant> {
+    let waiting = seats.iter().filter(|seat| {
+        seat.actor.wants_connection() && seat.actor.is_greeted() && !seat.actor.is_connected()
+    });
+    waiting.filter_map(|seat| seat.greeted_by).min()
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
     }
 }
 

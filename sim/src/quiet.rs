@@ -14,7 +14,8 @@
 //! * healing, when every client that wants to be connected has had the answer to an echo
 //!   asked since then, over the connection that it has, and to all else that it asked; has
 //!   been pinged since then, so that neither side's patience has been used up before; and
-//!   would have heard by now if the server had given up on it meanwhile;
+//!   would have heard by now if the server had given up on it meanwhile, or for want of a ping
+//!   that is late behind all that was said;
 //! * probing, when every probe has been acked and heard by all, and then nothing has
 //!   happened for longer than anything takes that is on its way;
 //! * parting, when the server has held nothing for as long.
@@ -180,6 +181,8 @@ pub(crate) struct Course {
     healing: Duration,
     probing: Duration,
     parting: Duration,
+    /// For how long all are at the end of healing before it is one.
+    rest: Duration,
     /// When the last fault was over.
     healed_at: Duration,
     /// Since when all clients have come to the end of the phase.
@@ -198,6 +201,7 @@ impl Course {
             healing: ms(plan.heal_ms()),
             probing: ms(plan.settle_ms()),
             parting: ms(plan.part_ms()),
+            rest: ms(plan.rest_ms()),
             healed_at: Duration::ZERO,
             done_since: None,
             echoes: Echoes::default(),
@@ -226,7 +230,7 @@ impl Course {
             | Phase::Settled
             | Phase::Counting
             | Phase::Over => None,
-            Phase::Healing => self.done_since.map(over),
+            Phase::Healing => self.done_since.map(|since| since.max(self.since) + self.rest),
             Phase::Probing => {
                 let are_heard = self.echoes.awaited.is_empty() && self.done_since.is_some();
                 are_heard.then(|| over(Duration::from_micros(self.echoes.news_us)))

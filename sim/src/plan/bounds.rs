@@ -138,6 +138,14 @@ impl Plan {
             + self.server.echo_ms
     }
 
+    /// For how long everybody has had answers to all when nobody will be lost any more: where
+    /// a ping may come too late behind what others have said, both sides' patience is awaited.
+    pub(crate) fn rest_ms(&self) -> u64 {
+        let is_in_time = self.drain_ms() < self.server.ping_timeout_ms;
+        let patience_ms = self.server.ping_interval_ms + self.server.ping_timeout_ms;
+        self.calm_ms().max(if is_in_time { 0 } else { patience_ms })
+    }
+
     /// How long a GET may wait though there is something to answer it with.
     fn held_ms(&self) -> u64 {
         let upgrades = self.clients.iter().any(|client| client.transport == Transport::Upgrade);
