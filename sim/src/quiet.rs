@@ -222,7 +222,7 @@ impl Course {
 
     /// After when this phase has come to its end, if no host does anything any more.
     fn soonest(&self) -> Option<Duration> {
-        let over = |since: Duration| since.max(self.since) + self.quiet.calm;
+        let over = |since: Duration, calm: Duration| since.max(self.since) + calm;
         let soonest = match self.quiet.phase() {
             Phase::Acting
             | Phase::Wishing
@@ -230,10 +230,11 @@ impl Course {
             | Phase::Settled
             | Phase::Counting
             | Phase::Over => None,
-            Phase::Healing => self.done_since.map(|since| since.max(self.since) + self.rest),
+            Phase::Healing => self.done_since.map(|since| over(since, self.rest)),
             Phase::Probing => {
                 let are_heard = self.echoes.awaited.is_empty() && self.done_since.is_some();
-                are_heard.then(|| over(Duration::from_micros(self.echoes.news_us)))
+                let news = Duration::from_micros(self.echoes.news_us);
+                are_heard.then(|| over(news, self.quiet.calm))
             }
             Phase::Parting => self.quiet.are_done(|who| who == Who::Server).then_some(self.since),
         };

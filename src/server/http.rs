@@ -27,7 +27,7 @@ use super::encoding::compress;
 use super::handshake::{Accepted, accept, keep, revision, sid, takes_text_alone};
 use super::http_stream::{HttpStream, Unwritten};
 use super::polling::{
-    Ask, Content, PollingRequest, PollingResponse, SessionName, lose_answer, serve_polling,
+    Ask, Broken, Content, PollingRequest, PollingResponse, SessionName, break_off, serve_polling,
 };
 use super::rejection::Rejection;
 use super::shard::Shard;
@@ -103,7 +103,7 @@ pub(super) async fn run_http<S: Stream>(
         tracing::debug!(%error, "an HTTP connection ended");
     }
     if let Some(session) = owed.lost() {
-        lose_answer(shard, session);
+        break_off(shard, session, Broken::Answer);
     }
     let (on_upgrade, accepted, handshake) = granted.take()?;
     let parts = on_upgrade.await.ok()?.downcast::<TokioIo<HttpStream<S>>>().ok()?;
@@ -301,7 +301,7 @@ async fn post<S: Stream>(
     if !asked.is_go_on() {
         return asked;
     }
-    let mut posting = Posting { shard, sid, revision, is_over: false };
+    let mut posting = Posting { shard, session: SessionName { sid, revision }, is_over: false };
     let limits = &shard.config.limits;
     let body = read_body(request.into_body(), limits.max_payload);
     let body = tokio::time::timeout(limits.connect_timeout, body).await;
@@ -317,15 +317,14 @@ async fn post<S: Stream>(
 /// Tells the session, when dropped, that a body did not come.
 struct Posting<'a, S: Stream> {
     shard: &'a Rc<Shard<S>>,
-    sid: Sid,
-    revision: Option<Revision>,
+    session: SessionName,
     is_over: bool,
 }
 
 impl<S: Stream> Drop for Posting<'_, S> {
     fn drop(&mut self) {
         if !self.is_over {
-            super::polling::abort_post(self.shard, self.sid, self.revision);
+            break_off(self.shard, self.session, Broken::Post);
         }
     }
 }

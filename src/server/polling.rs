@@ -43,8 +43,18 @@ pub(super) struct PollingRequest {
 /// A session, as a request names it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SessionName {
-    sid: Sid,
-    revision: Option<Revision>,
+    pub(super) sid: Sid,
+    pub(super) revision: Option<Revision>,
+}
+
+/// What did not come whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Broken {
+    /// The answer to a poll: what was in it is lost, and the client, which may ask again over
+    /// another connection, would not know.
+    Answer,
+    /// The body of a POST.
+    Post,
 }
 
 impl PollingRequest {
@@ -316,26 +326,21 @@ pub(super) async fn serve_polling<S: Stream>(
     }
 }
 
-/// Ends a session, the body of whose POST did not come.
-pub(super) fn abort_post<S: Stream>(shard: &Rc<Shard<S>>, sid: Sid, revision: Option<Revision>) {
-    if let Some(other) = shard.elsewhere(sid) {
-        return shard.visit(other, Visit::AbortPost { sid, revision });
-    }
-    if let Ok(conn) = shard.session(sid, revision) {
-        // Aborting is never refused.
-        let _ = handle(shard, conn, Event::PostAborted, &mut None);
-    }
-}
-
-/// Ends a session, an answer to which broke off: what was in it is lost, and the client, which
-/// may ask again over another connection, would not know.
-pub(super) fn lose_answer<S: Stream>(shard: &Shard<S>, session: SessionName) {
+/// Ends a session, of which something broke off on its way.
+pub(super) fn break_off<S: Stream>(shard: &Rc<Shard<S>>, session: SessionName, what: Broken) {
     let SessionName { sid, revision } = session;
     if let Some(other) = shard.elsewhere(sid) {
-        return shard.visit(other, Visit::LoseAnswer(session));
+        return shard.visit(other, Visit::BreakOff { session, what });
     }
-    if let Ok(conn) = shard.session(sid, revision) {
-        shard.core.handle(hub::Event::Gone { conn, reason: Reason::TransportError });
+    let Ok(conn) = shard.session(sid, revision) else { return };
+    match what {
+        Broken::Answer => {
+            shard.core.handle(hub::Event::Gone { conn, reason: Reason::TransportError });
+        }
+        Broken::Post => {
+            // Aborting is never refused.
+            let _ = handle(shard, conn, Event::PostAborted, &mut None);
+        }
     }
 }
 

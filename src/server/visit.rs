@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use super::connection::welcome_probe;
 use super::polling::{
-    PollingRequest, PollingResponse, SessionName, abort_post, lose_answer, serve_polling,
+    Broken, PollingRequest, PollingResponse, SessionName, break_off, serve_polling,
 };
 use super::rejection::Rejection;
 use super::shard::Shard;
@@ -28,12 +28,10 @@ use crate::room::{ShardId, Sid};
 
 /// What one shard asks of another, on behalf of a client.
 pub(super) enum Visit<S: Stream> {
-    /// The body of a POST did not come.
-    AbortPost { sid: Sid, revision: Option<Revision> },
+    /// Something of a session did not come whole.
+    BreakOff { session: SessionName, what: Broken },
     /// Is there such a session?
     Check { sid: Sid, revision: Option<Revision>, reply: oneshot::Sender<Result<(), Rejection>> },
-    /// The answer to a poll broke off.
-    LoseAnswer(SessionName),
     /// A poll or a POST.
     Poll { request: PollingRequest, reply: oneshot::Sender<PollingResponse> },
     /// A WebSocket, its handshake done, that is to go on with a session.
@@ -83,10 +81,7 @@ impl<S: Stream> Shard<S> {
     pub(super) fn visit(&self, shard: ShardId, visit: Visit<S>) {
         let bytes = match &visit {
             Visit::Poll { request, .. } => request.body_bytes(),
-            Visit::AbortPost { .. }
-            | Visit::Check { .. }
-            | Visit::LoseAnswer(_)
-            | Visit::Probe { .. } => 0,
+            Visit::BreakOff { .. } | Visit::Check { .. } | Visit::Probe { .. } => 0,
         };
         self.core.send_parcel(shard, Box::new(visit), bytes);
     }
@@ -97,12 +92,11 @@ pub(super) fn receive_visits<S: Stream>(shard: &Rc<Shard<S>>, visits: &mut JoinS
     while let Some(parcel) = shard.core.next_parcel() {
         let visit = parcel.downcast::<Visit<S>>().expect("shards send each other only this");
         match *visit {
-            Visit::AbortPost { sid, revision } => abort_post(shard, sid, revision),
+            Visit::BreakOff { session, what } => break_off(shard, session, what),
             Visit::Check { sid, revision, reply } => {
                 // Who asked may have gone.
                 let _ = reply.send(shard.session(sid, revision).map(|_| ()));
             }
-            Visit::LoseAnswer(session) => lose_answer(shard, session),
             Visit::Poll { request, reply } => {
                 visits.spawn_local(serve_visitor(Rc::clone(shard), request, reply));
             }
@@ -135,6 +129,6 @@ async fn serve_visitor<S: Stream>(
     if unheard.is_some_and(|response| response.has_messages())
         && let Some(session) = session
     {
-        lose_answer(&shard, session);
+        break_off(&shard, session, Broken::Answer);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::thread::sleep;
 use std::time::Duration;
 
 use parlor::Config;
@@ -76,7 +75,7 @@ fn an_answer_that_breaks_off_ends_its_session() {
     reset(stream);
     let mut tries = 0..50;
     while tries.next().is_some() && poller.post(b"4late").status == 200 {
-        sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     poller.is_over();
 }
