@@ -18,7 +18,7 @@ mod outbound;
 mod party;
 mod say;
 
-pub(crate) use bounds::{CLOSE_MS, LATE_MS_MAX, PROBE_MS, QUEUE_MS_MAX, RESEND_MS};
+pub(crate) use bounds::{CLOSE_MS, LATE_MS_MAX, LOOK_MS, PROBE_MS, QUEUE_MS_MAX, RESEND_MS};
 pub use fault::{Direction, Fault, FaultKind};
 pub use half_open::HalfOpen;
 pub use namespace::Namespace;

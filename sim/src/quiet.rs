@@ -87,7 +87,7 @@ impl Quiet {
         Rc::new(Self {
             phase: Cell::default(),
             is_hurried: plan.hurried,
-            calm: Duration::from_millis(plan.calm_ms()),
+            calm: Duration::from_millis(plan.silence_ms()),
             waiting: RefCell::default(),
             busy: RefCell::default(),
             hosts: clients.chain([Who::Server]).collect(),

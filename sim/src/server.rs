@@ -30,7 +30,7 @@ use crate::application::Handlers;
 use crate::dice::Dice;
 use crate::history::{Event, MessageId, Order, SocketId};
 use crate::net::{HostResult, SimNet};
-use crate::plan::{self, CLOSE_MS, Namespace, Outbound, Plan, Server};
+use crate::plan::{self, CLOSE_MS, LOOK_MS, Namespace, Outbound, Plan, Server};
 use crate::quiet::{Quiet, census};
 use crate::stage::Stage;
 
@@ -153,7 +153,6 @@ async fn held(observer: &Observer) -> Vec<(String, u64)> {
 /// Writes down how much waits for clients that do not read, where that is bounded more
 /// tightly than usual, and what they have lost of it.
 async fn watch(plan: &Plan, observer: &Observer, stage: &Stage) {
-    const LOOK_EVERY: Duration = Duration::from_millis(10);
     if plan.server.outbound.is_none() {
         return pending().await;
     }
@@ -171,7 +170,7 @@ async fn watch(plan: &Plan, observer: &Observer, stage: &Stage) {
         if before != (packets, bytes, dropped) {
             stage.record(Event::Backlog { packets, bytes, dropped });
         }
-        sleep(LOOK_EVERY).await;
+        sleep(Duration::from_millis(LOOK_MS)).await;
     }
 }
 

@@ -7,6 +7,7 @@
 //! and a bound on what one read returns.
 
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +22,10 @@ use crate::plan::StreamShape;
 
 /// tokio's timers are no finer than this.
 const DRAIN_PERIOD: Duration = Duration::from_millis(1);
+
+/// What is given out a few bytes at a time is read in pieces of this size: a read of the
+/// simulated kernel costs as much as the simulation of a message.
+const AHEAD_BYTES: usize = 256;
 
 /// How much of what has arrived a host reads, of each of its streams; as much as there is,
 /// unless somebody sets it. Clones are one.
@@ -40,6 +45,40 @@ impl Pace {
     }
 }
 
+/// What was read of a stream and not given out yet.
+#[derive(Debug, Default)]
+struct Ahead {
+    /// Room for a piece, once one was read.
+    bytes: Vec<u8>,
+    range: Range<usize>,
+}
+
+impl Ahead {
+    fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// Reads a piece; it is empty at the end of the stream.
+    fn poll_fill(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.bytes.resize(AHEAD_BYTES, 0);
+        let mut part = ReadBuf::new(&mut self.bytes);
+        ready!(Pin::new(stream).poll_read(cx, &mut part))?;
+        self.range = 0..part.filled().len();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gives out at most so many bytes.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>, count: usize) {
+        let (given, rest) = self.bytes[self.range.clone()].split_at(count.min(self.range.len()));
+        buffer.put_slice(given);
+        self.range = self.range.end - rest.len()..self.range.end;
+    }
+}
+
 /// A stream in the shape that a plan wants.
 #[derive(Debug)]
 pub struct ShapedStream<S> {
@@ -48,6 +87,7 @@ pub struct ShapedStream<S> {
     pace: Pace,
     /// At which the other end reads.
     peer: Pace,
+    ahead: Ahead,
     /// Until the next portion may be read.
     resting: Option<Pin<Box<Sleep>>>,
     /// Bytes in the send buffer when it was last looked at.
@@ -60,8 +100,9 @@ pub struct ShapedStream<S> {
 impl<S> ShapedStream<S> {
     /// Gives a stream a shape.
     pub fn new(stream: S, shape: StreamShape, pace: Pace) -> Self {
-        let (looked_at, full, peer) = (Instant::now(), None, Pace::default());
-        Self { stream, shape, pace, peer, resting: None, buffered: 0, looked_at, full }
+        let (ahead, resting, peer) = (Ahead::default(), None, Pace::default());
+        let (buffered, looked_at, full) = (0, Instant::now(), None);
+        Self { stream, shape, pace, peer, ahead, resting, buffered, looked_at, full }
     }
 
     /// To who reads at this pace: no more leaves the send buffer.
@@ -135,10 +176,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for ShapedStream<S> {
     ) -> Poll<io::Result<()>> {
         let portion = ready!(self.poll_portion(cx));
         let count = buffer.remaining().min(self.shape.read_bytes_max as usize).min(portion);
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(count));
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
-        let read = part.filled().len();
-        buffer.advance(read);
+        let Self { stream, ahead, .. } = &mut *self;
+        if ahead.is_empty() && count < AHEAD_BYTES && portion == usize::MAX {
+            ready!(ahead.poll_fill(stream, cx))?;
+        }
+        if ahead.is_empty() {
+            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(count));
+            ready!(Pin::new(stream).poll_read(cx, &mut part))?;
+            let read = part.filled().len();
+            buffer.advance(read);
+        } else {
+            ahead.give(buffer, count);
+        }
         self.resting = (portion != usize::MAX).then(|| Box::pin(sleep(DRAIN_PERIOD)));
         Poll::Ready(Ok(()))
     }
@@ -229,6 +278,24 @@ mod tests {
                 }
             }
             assert_eq!(reads, [&b"abc"[..], b"def", b"g"]);
+        });
+    }
+
+    #[test]
+    fn who_becomes_slow_reads_at_its_pace_what_was_read_ahead() {
+        run(async {
+            let (near, mut far) = duplex(1000);
+            let pace = Pace::default();
+            let mut near = ShapedStream::new(near, SHAPE, pace.clone());
+            far.write_all(&[7; 300]).await.expect("open");
+            near.read_exact(&mut [0; 3]).await.expect("open");
+            assert!(pace.set(Some(2)));
+            let start = Instant::now();
+            let mut rest = [0; 297];
+            near.read_exact(&mut rest).await.expect("open");
+            // Of 253 and of 44, two at a time.
+            assert_eq!(start.elapsed().as_millis(), 148);
+            assert_eq!(rest, [7; 297]);
         });
     }
 }

@@ -227,6 +227,9 @@ impl<S: Stream> Connection<S> {
     ) -> bool {
         let mut buffer = self.scratch.take_read();
         let mut is_drained = false;
+        if let Link::Polling(ports) = &mut self.link {
+            ports.wake();
+        }
         for _ in 0..READS_MAX {
             let Link::Polling(ports) = &mut self.link else { break };
             ports.drive(&mut self.session, cx, now);

@@ -123,9 +123,17 @@ impl Answer {
         input: &[u8],
         bytes_max: usize,
     ) -> Result<Option<Reply>, HttpError> {
+        let is_first = self.bytes.is_empty();
         self.bytes.extend_from_slice(input);
         let head = match self.head {
             Some(head) => head,
+            // Nothing more is understood of it before a line ends, or there is too much of it.
+            None if !is_first
+                && !input.contains(&b'\n')
+                && self.bytes.len() < REQUEST_BYTES_MAX =>
+            {
+                return Ok(None);
+            }
             None => match decode_head(&self.bytes)? {
                 Some((head, len)) => {
                     self.bytes.drain(..len);

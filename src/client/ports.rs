@@ -30,7 +30,12 @@ pub(super) struct Ports<S> {
 enum Slot<S> {
     Closed,
     Dialing(Dial<S>),
-    Open { stream: S, is_flushed: bool },
+    Open {
+        stream: S,
+        is_flushed: bool,
+        /// A read had to wait, and nothing was written since.
+        is_drained: bool,
+    },
 }
 
 impl<S: Stream> Ports<S> {
@@ -41,7 +46,7 @@ impl<S: Stream> Ports<S> {
             let dialer = dialer.clone();
             Box::pin(async move { dialer.dial().await })
         };
-        let first = Slot::Open { stream, is_flushed: true };
+        let first = Slot::opened(stream);
         Self { dial: Box::new(dial), streams: [first, Slot::Closed, Slot::Closed] }
     }
 
@@ -78,7 +83,18 @@ impl<S: Stream> Ports<S> {
         Ok(())
     }
 
-    /// Reads once from a port; pending also if there is no stream.
+    /// What is read from now on may be there, though it was not before.
+    pub(super) fn wake(&mut self) {
+        for slot in &mut self.streams {
+            if let Slot::Open { is_drained, .. } = slot {
+                *is_drained = false;
+            }
+        }
+    }
+
+    /// Reads once from a port; pending also if there is no stream, and if its last read since
+    /// [`wake`](Self::wake) was: whoever reads one port until it has nothing more asks the
+    /// others in between, and each such question is a system call.
     pub(super) fn poll_read(
         &mut self,
         port: Port,
@@ -87,7 +103,12 @@ impl<S: Stream> Ports<S> {
     ) -> Poll<io::Result<()>> {
         match &mut self.streams[port as usize] {
             Slot::Closed | Slot::Dialing(_) => Poll::Pending,
-            Slot::Open { stream, .. } => Pin::new(stream).poll_read(cx, buffer),
+            Slot::Open { is_drained: true, .. } => Poll::Pending,
+            Slot::Open { stream, is_drained, .. } => {
+                let read = Pin::new(stream).poll_read(cx, buffer);
+                *is_drained = read.is_pending();
+                read
+            }
         }
     }
 
@@ -101,6 +122,10 @@ impl<S: Stream> Ports<S> {
 }
 
 impl<S: Stream> Slot<S> {
+    fn opened(stream: S) -> Self {
+        Self::Open { stream, is_flushed: true, is_drained: false }
+    }
+
     /// Writes what there is, over a stream that is opened if there is none.
     fn poll_out(
         &mut self,
@@ -114,16 +139,18 @@ impl<S: Stream> Slot<S> {
         if let Self::Dialing(dialing) = self {
             let dialed = ready!(dialing.as_mut().poll(cx));
             let stream = dialed.map_err(|error| CloseReason::Dial(error.kind()))?;
-            *self = Self::Open { stream, is_flushed: true };
+            *self = Self::opened(stream);
         }
-        let Self::Open { stream, is_flushed } = self else { return Poll::Ready(Ok(())) };
+        let Self::Open { stream, is_flushed, is_drained } = self else {
+            return Poll::Ready(Ok(()));
+        };
         let failed = |error: io::Error| CloseReason::Io(error.kind());
         while !end.out.is_empty() {
             let count = ready!(Pin::new(&mut *stream).poll_write(cx, &end.out)).map_err(failed)?;
             if count == 0 {
                 return Poll::Ready(Err(CloseReason::Io(io::ErrorKind::WriteZero)));
             }
-            *is_flushed = false;
+            (*is_flushed, *is_drained) = (false, false);
             end.out.drain(..count);
         }
         if !*is_flushed {
@@ -137,5 +164,93 @@ impl<S: Stream> Slot<S> {
 impl<S> fmt::Debug for Ports<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Waker;
+
+    use tokio::io::{AsyncRead, AsyncWrite};
+
+    use super::*;
+
+    /// Has nothing to read, and counts who asks.
+    #[derive(Clone, Default)]
+    struct Silent(Arc<AtomicUsize>);
+
+    impl AsyncRead for Silent {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Silent {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Stream for Silent {
+        type Detached = Self;
+
+        fn detach(self) -> io::Result<Self> {
+            Ok(self)
+        }
+
+        fn attach(detached: Self) -> io::Result<Self> {
+            Ok(detached)
+        }
+    }
+
+    impl Dialer for Silent {
+        type Io = Self;
+
+        async fn dial(&self) -> io::Result<Self> {
+            Ok(self.clone())
+        }
+    }
+
+    #[test]
+    fn who_has_nothing_is_asked_again_once_woken_or_written_to() {
+        let stream = Silent::default();
+        let mut ports = Ports::new(stream.clone(), &stream);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut asked = |ports: &mut Ports<Silent>| {
+            let mut bytes = [0; 8];
+            for _ in 0..3 {
+                let read = ports.poll_read(Port::Get, &mut cx, &mut ReadBuf::new(&mut bytes));
+                assert!(read.is_pending());
+            }
+            stream.0.load(Ordering::Relaxed)
+        };
+        assert_eq!(asked(&mut ports), 1);
+        ports.wake();
+        assert_eq!(asked(&mut ports), 2);
+        let mut end = End::default();
+        end.out.extend_from_slice(b"GET");
+        let slot = &mut ports.streams[Port::Get as usize];
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(slot.poll_out(&mut end, &ports.dial, &mut cx), Poll::Ready(Ok(()))));
+        assert_eq!(asked(&mut ports), 3);
     }
 }

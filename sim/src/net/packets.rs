@@ -6,7 +6,6 @@
 //! dropped by a task that its host has left behind.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -24,32 +23,59 @@ use crate::shaped::{Pace, ShapedStream};
 thread_local! {
     /// Whether a host has had its turn since somebody asked last.
     static STIRRED: Cell<bool> = const { Cell::new(true) };
-    static WATCHER: RefCell<Option<Waker>> = const { RefCell::new(None) };
+    static WATCHER: RefCell<Option<Watcher>> = const { RefCell::new(None) };
     static HOST: Cell<Option<HostId>> = const { Cell::new(None) };
     static SERVER: Cell<IpAddr> = const { Cell::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) };
 }
 
+/// Somebody who wants to know when a host has its turn.
+struct Watcher {
+    before: Box<dyn FnOnce()>,
+    waker: Option<Waker>,
+}
+
 /// Says whose socket calls the next ones are.
 fn enter(host: HostId) {
+    if !STIRRED.replace(true)
+        && let Some(Watcher { before, waker }) = WATCHER.take()
+    {
+        before();
+        waker.into_iter().for_each(Waker::wake);
+    }
     HOST.set(Some(host));
     turmoil_net::set_current(host);
-    if !STIRRED.replace(true)
-        && let Some(watcher) = WATCHER.take()
-    {
-        watcher.wake();
+}
+
+/// Waits until some host has its turn, and may have done something to its kernel; `before` is
+/// called just before that, if it comes to it.
+pub(crate) fn stirred(before: impl FnOnce() + 'static) -> Stirred {
+    STIRRED.set(false);
+    WATCHER.set(Some(Watcher { before: Box::new(before), waker: None }));
+    Stirred
+}
+
+/// See [`stirred`].
+#[derive(Debug)]
+pub(crate) struct Stirred;
+
+impl Future for Stirred {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        WATCHER.with_borrow_mut(|watcher| match watcher {
+            Some(watcher) => {
+                watcher.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            None => Poll::Ready(()),
+        })
     }
 }
 
-/// Waits until some host has its turn, and may have done something to its kernel.
-pub(crate) fn stirred() -> impl Future<Output = ()> {
-    STIRRED.set(false);
-    poll_fn(|cx| {
-        if STIRRED.get() {
-            return Poll::Ready(());
-        }
-        WATCHER.set(Some(cx.waker().clone()));
-        Poll::Pending
-    })
+impl Drop for Stirred {
+    fn drop(&mut self) {
+        drop(WATCHER.take());
+    }
 }
 
 fn current() -> HostId {

@@ -17,6 +17,10 @@ pub(crate) const LATE_MS_MAX: u64 = 30;
 /// After how long a sender that waits for room is told again that there is some.
 pub(crate) const PROBE_MS: u64 = 50;
 
+/// How often a server is asked how much waits for clients, where that is bounded tightly. It
+/// keeps the most itself; what it has dropped since it was asked is lost when it is killed.
+pub(crate) const LOOK_MS: u64 = 50;
+
 /// How long a server lets a GET wait while a WebSocket is about to take over: the word that
 /// ends polling may have been sent before that GET, and come after it.
 const HELD_MS: u64 = 20;
@@ -136,6 +140,12 @@ impl Plan {
         trips * (self.latency_max_ms() + HEAD_BYTES / self.least_bytes())
             + self.held_ms()
             + self.server.echo_ms
+    }
+
+    /// For how long nothing happens at most while anything has still to be told.
+    pub(crate) fn silence_ms(&self) -> u64 {
+        let looks_ms = if self.server.outbound.is_some() { LOOK_MS } else { 0 };
+        self.calm_ms().max(looks_ms)
     }
 
     /// For how long everybody has had answers to all when nobody will be lost any more: where

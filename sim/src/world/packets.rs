@@ -6,6 +6,8 @@
 
 mod fabric;
 mod flows;
+mod kernels;
+mod resends;
 mod weather;
 
 use std::collections::BTreeMap;
@@ -16,16 +18,19 @@ use std::time::Duration;
 use tokio::runtime::{Builder, RngSeed, UnhandledPanic};
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::{Instant, sleep};
-use turmoil_net::{EnterGuard, HostId, KernelConfig, Net};
+use turmoil_net::{HostId, KernelConfig, Net};
 
-use self::fabric::Fabric;
+use self::fabric::{Fabric, resend_passes};
+use self::flows::ipv4;
+use self::kernels::{Kernels, pass_at};
+use self::resends::Resends;
 use super::{Script, Starter, Switches};
 use crate::faults::{ServerState, Step, timeline, told};
 use crate::freeze::freezable;
 use crate::history::{CONNECTIONS_RESET, Event, SERVER_KILLED, SERVER_STARTS};
 use crate::net::HostResult;
 use crate::net::packets::{Packets, move_server, scoped, stirred};
-use crate::plan::{Plan, RESEND_MS};
+use crate::plan::Plan;
 use crate::play::run_client;
 use crate::quiet::Quiet;
 use crate::stage::{Stage, micros};
@@ -39,8 +44,8 @@ const BACKLOG: usize = 1024;
 pub(super) fn drive(plan: &Rc<Plan>, program: &Starter, stage: &Rc<Stage>) -> HostResult {
     let steps = timeline(plan);
     let (net, hosts) = hosts(plan, &steps);
-    let guard = net.enter();
-    // Declared after the guard, so dropped before it: a stream's end needs its kernel.
+    let kernels = Rc::new(Kernels::new(net.enter(), Resends::new(resend_passes(&plan.network))));
+    // Declared after the kernels, so dropped before them: a stream's end needs its own.
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -49,7 +54,7 @@ pub(super) fn drive(plan: &Rc<Plan>, program: &Starter, stage: &Rc<Stage>) -> Ho
         .build()?;
     let mut local = LocalSet::new();
     local.unhandled_panic(UnhandledPanic::ShutdownRuntime);
-    runtime.block_on(World::new(plan, program, stage, &guard, &local, hosts).run())
+    runtime.block_on(World::new(plan, program, stage, &kernels, &local, hosts).run())
 }
 
 /// The hosts of a world: of every start of the server, and of every client.
@@ -59,15 +64,12 @@ struct Hosts {
 }
 
 fn hosts(plan: &Plan, steps: &[Step]) -> (Net, Hosts) {
-    let tick_ms = u32::try_from(plan.network.tick_ms).unwrap_or(u32::MAX);
-    // Kernels count the passes of the world, not time.
-    let passes = (u32::try_from(RESEND_MS).expect("a constant") / tick_ms).max(2);
     let socket_bytes = plan.network.socket_buffer_bytes as usize;
     let config = KernelConfig::default()
         .send_buf_cap(socket_bytes)
         .recv_buf_cap(socket_bytes)
         .default_backlog(BACKLOG)
-        .retx_threshold(passes)
+        .retx_threshold(resend_passes(&plan.network))
         .retx_max(RESENDS_MAX);
     let mut net = Net::with_config(config);
     let mut next = 0;
@@ -90,9 +92,8 @@ struct World<'a> {
     stage: &'a Rc<Stage>,
     local: &'a LocalSet,
     hosts: Hosts,
-    /// Of all of them.
-    addresses: Vec<IpAddr>,
-    fabric: Fabric<'a>,
+    kernels: Rc<Kernels>,
+    fabric: Fabric,
     quiet: Rc<Quiet>,
     switches: Switches,
     starts: usize,
@@ -104,13 +105,13 @@ impl<'a> World<'a> {
         plan: &'a Rc<Plan>,
         starter: &'a Starter,
         stage: &'a Rc<Stage>,
-        guard: &'a EnterGuard,
+        kernels: &Rc<Kernels>,
         local: &'a LocalSet,
         hosts: Hosts,
     ) -> Self {
-        let clients = hosts.clients.iter().map(|(&id, &(_, address))| (address, id)).collect();
-        let addresses = hosts.servers.iter().chain(hosts.clients.values()).map(|it| it.1).collect();
-        let fabric = Fabric::new(guard, &plan.network, clients);
+        let clients =
+            hosts.clients.iter().map(|(&id, &(_, address))| (ipv4(address), id)).collect();
+        let fabric = Fabric::new(Rc::clone(kernels), &plan.network, clients);
         let (quiet, switches) = (Quiet::new(plan), Switches::of(plan));
         let (starts, server) = (0, None);
         Self {
@@ -119,7 +120,7 @@ impl<'a> World<'a> {
             stage,
             local,
             hosts,
-            addresses,
+            kernels: Rc::clone(kernels),
             fabric,
             quiet,
             switches,
@@ -151,15 +152,17 @@ impl<'a> World<'a> {
     /// Lets hosts act for a tick; or, while nothing is to be done by the world before `until`
     /// and by its fabric, until one of them does something. When that tick ends.
     async fn act(&mut self, now: Duration, tick: Duration, until: Duration) -> Duration {
-        let until = self.fabric.next_pass(&self.addresses).map_or(until, |pass| pass.min(until));
+        let until = self.fabric.next_pass().map_or(until, |pass| pass.min(until));
         let began = Instant::now();
         if until > now + tick {
             let ticks = until.as_nanos().div_ceil(tick.as_nanos());
             let last = tick * u32::try_from(ticks).expect("less than a year of ticks");
+            let kernels = Rc::clone(&self.kernels);
+            let count = move || kernels.count_to(pass_at(now + began.elapsed(), tick));
             let is_stirred = self.local.run_until(async {
                 tokio::select! {
                     biased;
-                    () = stirred() => true,
+                    () = stirred(count) => true,
                     () = sleep(last - now) => false,
                 }
             });
@@ -226,7 +229,7 @@ impl<'a> World<'a> {
             ServerState::Dark | ServerState::Down | ServerState::Up => {}
         }
         if step.server == ServerState::Dark {
-            self.fabric.darken(self.hosts.servers[self.starts - 1].1);
+            self.fabric.darken(ipv4(self.hosts.servers[self.starts - 1].1));
         }
         for &client in &step.resets {
             tell(told(client, CONNECTIONS_RESET));

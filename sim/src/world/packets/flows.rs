@@ -10,17 +10,38 @@
 //! * A sender that was told of no room is told when there is ([`Flows::probe`]), and told
 //!   again, since that may be lost: persist timer and zero-window probe (section 3.8.6.1).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use turmoil_net::{NetstatState, Packet, TcpFlags, TcpSegment, Transport, netstat};
+use turmoil_net::{Packet, TcpFlags, TcpSegment, Transport, netstat};
 
 use crate::plan::PROBE_MS;
 
+/// One end of a connection; quick to compare, as millions of packets are looked up by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) host: Ipv4Addr,
+    port: u16,
+}
+
+impl Place {
+    fn new(host: IpAddr, port: u16) -> Self {
+        Self { host: ipv4(host), port }
+    }
+}
+
+/// The address of a host: all of a world's are of this kind.
+pub(super) fn ipv4(host: IpAddr) -> Ipv4Addr {
+    match host {
+        IpAddr::V4(host) => host,
+        IpAddr::V6(_) => unreachable!("worlds give out 10.0.0.0/16"),
+    }
+}
+
 /// Both ends of one direction of a connection.
-type Flow = (SocketAddr, SocketAddr);
+pub(super) type Flow = (Place, Place);
 
 /// What one end has said.
 struct End {
@@ -43,24 +64,25 @@ pub(super) struct Flows {
     socket_bytes: usize,
 }
 
-fn is_of(host: IpAddr, (from, to): &Flow) -> bool {
-    from.ip() == host || to.ip() == host
+pub(super) fn is_of(host: Ipv4Addr, (from, to): &Flow) -> bool {
+    from.host == host || to.host == host
 }
 
-fn segment(packet: &Packet) -> Option<(Flow, &TcpSegment)> {
+/// What a packet of TCP says, and of which flow.
+pub(super) fn segment(packet: &Packet) -> Option<(Flow, &TcpSegment)> {
     let Transport::Tcp(segment) = &packet.payload else { return None };
-    let from = SocketAddr::new(packet.src, segment.src_port);
-    Some(((from, SocketAddr::new(packet.dst, segment.dst_port)), segment))
+    let from = Place::new(packet.src, segment.src_port);
+    Some(((from, Place::new(packet.dst, segment.dst_port)), segment))
 }
 
 /// How many of TCP's numbers it takes.
-fn length(segment: &TcpSegment) -> u32 {
+pub(super) fn length(segment: &TcpSegment) -> u32 {
     let own = u32::from(segment.flags.fin) + u32::from(segment.flags.syn);
     segment.payload.len() as u32 + own
 }
 
 /// Whether `number` lies behind `other`, in TCP's arithmetic on a circle.
-fn is_after(number: u32, other: u32) -> bool {
+pub(super) fn is_after(number: u32, other: u32) -> bool {
     let ahead = number.wrapping_sub(other);
     ahead != 0 && ahead <= u32::MAX / 2
 }
@@ -143,9 +165,11 @@ impl Flows {
         }
     }
 
-    /// Whether nobody has to be told of room.
-    pub(super) fn are_content(&self) -> bool {
-        self.ends.values().all(|end| end.told >= self.least())
+    /// When somebody may have to be told again of room, who was told of it at `now` at the
+    /// latest: of room that is made meanwhile, only a host's turn can be the reason.
+    pub(super) fn next_probe(&self, now: Duration) -> Option<Duration> {
+        let waiting = self.ends.values().filter(|end| end.told < self.least());
+        waiting.map(|end| end.probe_at).filter(|&at| at > now).min()
     }
 
     /// Whoever has less room is told when there is more.
@@ -175,7 +199,7 @@ impl Flows {
     }
 
     /// What tells both ends of a host's connections that they are reset.
-    pub(super) fn reset(&mut self, host: IpAddr) -> Vec<Packet> {
+    pub(super) fn reset(&mut self, host: Ipv4Addr) -> Vec<Packet> {
         let flags = TcpFlags { rst: true, ack: true, ..TcpFlags::default() };
         let its = self.ends.iter().filter(|(flow, _)| is_of(host, flow));
         let resets = its.filter_map(|(_, end)| {
@@ -188,35 +212,16 @@ impl Flows {
     }
 
     /// Nothing more is to be made up for the connections of a host.
-    pub(super) fn forget(&mut self, host: IpAddr) {
+    pub(super) fn forget(&mut self, host: Ipv4Addr) {
         self.ends.retain(|flow, _| !is_of(host, flow));
     }
 }
 
-/// Whether a kernel waits for nothing to be acknowledged but by `dark` machines, and so has
-/// nothing to send by itself that would be heard.
-pub(super) fn is_silent(host: IpAddr, dark: &BTreeSet<IpAddr>) -> bool {
-    let mut entries = netstat(host).entries;
-    entries.retain(|it| it.peer.is_none_or(|peer| !dark.contains(&peer.ip())));
-    entries.iter().all(|it| match it.state {
-        Some(NetstatState::Established | NetstatState::CloseWait | NetstatState::FinWait2) => {
-            it.send_q == 0
-        }
-        Some(NetstatState::Listen | NetstatState::Closed) | None => true,
-        Some(
-            NetstatState::SynSent
-            | NetstatState::SynReceived
-            | NetstatState::FinWait1
-            | NetstatState::LastAck
-            | NetstatState::Closing,
-        ) => false,
-    })
-}
-
 /// What the kernel of `owner` holds for a reader, of what `peer` has sent.
-fn held_bytes(owner: SocketAddr, peer: SocketAddr) -> Option<usize> {
-    let sockets = netstat(owner.ip()).entries;
-    let is_it = |port: u16, of: Option<SocketAddr>| port == owner.port() && of == Some(peer);
+fn held_bytes(owner: Place, peer: Place) -> Option<usize> {
+    let sockets = netstat(IpAddr::V4(owner.host)).entries;
+    let peer = Some(SocketAddr::new(peer.host.into(), peer.port));
+    let is_it = |port: u16, of: Option<SocketAddr>| port == owner.port && of == peer;
     sockets.into_iter().find(|it| is_it(it.local.port(), it.peer)).map(|it| it.recv_q)
 }
 
