@@ -10,6 +10,7 @@ use crate::plan::{
     Act, Direction, FaultKind, Latency, Namespace, Network, Plan, Policy, Say, StreamShape,
     Substrate, Transport,
 };
+use crate::swarm::outbound::{USUAL_BYTES, of_bytes};
 
 /// A moment without events is never made shorter than this, so that what was
 /// apart by several ticks stays apart.
@@ -152,10 +153,16 @@ fn tight(plan: &Plan, edits: &mut Vec<Plan>) {
     let mut edit = |change: &dyn Fn(&mut Plan)| edits.push(edited(plan, change));
     edit(&|plan| {
         let least = plan.healthy_packets();
-        if let Some(outbound) = &mut plan.server.outbound {
+        // Where bytes are counted, more packets are the plainer plan: they are few and long.
+        if let Some(outbound) = &mut plan.server.outbound
+            && outbound.bytes_max == USUAL_BYTES
+        {
             outbound.packets_max = outbound.packets_max.min(least);
         }
     });
+    if plan.server.outbound.is_some_and(|outbound| outbound.bytes_max == USUAL_BYTES) {
+        edit(&few_but_long);
+    }
     if plan.network.stream.buffer_bytes < StreamShape::WIDE.buffer_bytes {
         edit(&|plan| {
             let stream = &mut plan.network.stream;
@@ -170,6 +177,21 @@ fn tight(plan: &Plan, edits: &mut Vec<Plan>) {
             plan.network.stream = NARROW;
             over_turmoil(plan);
         });
+    }
+}
+
+/// A few long messages are too much where few bytes may wait, and not few packets.
+fn few_but_long(plan: &mut Plan) {
+    const LONG_BYTES: u32 = 1_500;
+    let bounds = of_bytes(plan.healthy_packets());
+    let before = plan.server.outbound.replace(bounds);
+    if let (Some(bounds), Some(before)) = (&mut plan.server.outbound, before) {
+        bounds.policy = before.policy;
+    }
+    for operation in plan.clients.iter_mut().flat_map(|client| &mut client.operations) {
+        if let Act::Message { bytes, .. } = &mut operation.act {
+            *bytes = LONG_BYTES;
+        }
     }
 }
 

@@ -10,7 +10,7 @@ mod chat;
 mod congested;
 mod half_open;
 mod handlers;
-mod outbound;
+pub(crate) mod outbound;
 mod packets;
 mod script;
 

@@ -17,7 +17,7 @@ const SLOW_PERCENT: [u64; 2] = [60, 15];
 
 /// What may wait usually.
 const USUAL_PACKETS: u32 = 16_384;
-const USUAL_BYTES: u32 = 4 << 20;
+pub(crate) const USUAL_BYTES: u32 = 4 << 20;
 
 /// Only so many packets.
 pub(super) fn of_packets(packets_max: u32) -> Outbound {
@@ -25,7 +25,7 @@ pub(super) fn of_packets(packets_max: u32) -> Outbound {
 }
 
 /// Only as many bytes as so many packets have in the quiet phase.
-pub(super) fn of_bytes(packets: u32) -> Outbound {
+pub(crate) fn of_bytes(packets: u32) -> Outbound {
     /// The longest packet of that phase.
     const BYTES: u32 = 400;
     let (packets_max, bytes_max) = (USUAL_PACKETS, packets * BYTES);
