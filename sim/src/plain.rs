@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use crate::plan::{
-    Act, Direction, FaultKind, Latency, Namespace, Network, Plan, Policy, Say, StreamShape,
-    Substrate, Transport,
+    Act, Direction, FaultKind, Latency, Namespace, Network, Outbound, Plan, Policy, Say,
+    StreamShape, Substrate, Transport,
 };
 use crate::swarm::outbound::{USUAL_BYTES, of_bytes};
 
@@ -151,16 +151,14 @@ fn tight(plan: &Plan, edits: &mut Vec<Plan>) {
     const NARROW: StreamShape =
         StreamShape { buffer_bytes: 64, bytes_per_ms: 30, ..StreamShape::WIDE };
     let mut edit = |change: &dyn Fn(&mut Plan)| edits.push(edited(plan, change));
-    edit(&|plan| {
-        let least = plan.healthy_packets();
-        // Where bytes are counted, more packets are the plainer plan: they are few and long.
-        if let Some(outbound) = &mut plan.server.outbound
-            && outbound.bytes_max == USUAL_BYTES
-        {
-            outbound.packets_max = outbound.packets_max.min(least);
-        }
-    });
+    // Where bytes are counted, messages are few and long already.
     if plan.server.outbound.is_some_and(|outbound| outbound.bytes_max == USUAL_BYTES) {
+        edit(&|plan| {
+            let least = plan.healthy_packets();
+            if let Some(outbound) = &mut plan.server.outbound {
+                outbound.packets_max = outbound.packets_max.min(least);
+            }
+        });
         edit(&few_but_long);
     }
     if plan.network.stream.buffer_bytes < StreamShape::WIDE.buffer_bytes {
@@ -183,10 +181,9 @@ fn tight(plan: &Plan, edits: &mut Vec<Plan>) {
 /// A few long messages are too much where few bytes may wait, and not few packets.
 fn few_but_long(plan: &mut Plan) {
     const LONG_BYTES: u32 = 1_500;
-    let bounds = of_bytes(plan.healthy_packets());
-    let before = plan.server.outbound.replace(bounds);
-    if let (Some(bounds), Some(before)) = (&mut plan.server.outbound, before) {
-        bounds.policy = before.policy;
+    let few_bytes = of_bytes(plan.healthy_packets());
+    if let Some(outbound) = &mut plan.server.outbound {
+        *outbound = Outbound { policy: outbound.policy, ..few_bytes };
     }
     for operation in plan.clients.iter_mut().flat_map(|client| &mut client.operations) {
         if let Act::Message { bytes, .. } = &mut operation.act {

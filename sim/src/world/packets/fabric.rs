@@ -82,7 +82,7 @@ impl Fabric {
         if self.is_heard || skips_nothing() {
             return Some(Duration::ZERO);
         }
-        let resend = self.kernels.resends.borrow_mut().next();
+        let resend = self.kernels.next_resend();
         let resend = resend.map(|pass| self.tick * u32::try_from(pass).expect("of one run"));
         let arrival = self.under_way.first_key_value().map(|((at, _), _)| *at);
         let probe = self.flows.next_probe(self.passed_at);
@@ -108,7 +108,7 @@ impl Fabric {
             self.shuffle(&mut packets);
         }
         for mut packet in packets {
-            self.kernels.resends.borrow_mut().send(&packet);
+            self.kernels.note_sent(&packet);
             self.tally.again += u64::from(self.flows.note(&mut packet));
             self.send(packet, now);
         }
@@ -133,8 +133,7 @@ impl Fabric {
         let address = self.clients.iter().find(|(_, it)| **it == client).map(|(ip, _)| *ip);
         for packet in address.map(|address| self.flows.reset(address)).unwrap_or_default() {
             self.tally.resets += 1;
-            self.kernels.resends.borrow_mut().hear(&packet);
-            self.kernels.guard.deliver(packet);
+            self.kernels.deliver(packet);
         }
     }
 
@@ -142,7 +141,7 @@ impl Fabric {
     pub(super) fn darken(&mut self, address: Ipv4Addr) {
         self.dark.insert(address);
         self.flows.forget(address);
-        self.kernels.resends.borrow_mut().forget(address);
+        self.kernels.forget(address);
     }
 
     fn link(&self, packet: &Packet) -> Option<(LinkState, bool)> {
@@ -206,9 +205,8 @@ impl Fabric {
         let again = self.flows.again(&packet);
         self.flows.trim(&mut packet);
         self.flows.hear(&packet);
-        self.kernels.resends.borrow_mut().hear(&packet);
         self.is_heard = true;
-        self.kernels.guard.deliver(packet);
+        self.kernels.deliver(packet);
         if let Some(ack) = again {
             self.send(ack, now);
         }

@@ -5,6 +5,7 @@
 //! skipped just before a host has its turn, or else before the next pass.
 
 use std::cell::RefCell;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use turmoil_net::{EnterGuard, Packet};
@@ -13,8 +14,8 @@ use super::resends::Resends;
 
 /// The kernels of all hosts.
 pub(super) struct Kernels {
-    pub(super) guard: EnterGuard,
-    pub(super) resends: RefCell<Resends>,
+    guard: EnterGuard,
+    resends: RefCell<Resends>,
     /// What they have sent in passes that were skipped.
     early: RefCell<Vec<Packet>>,
 }
@@ -41,6 +42,27 @@ impl Kernels {
         self.guard.egress_all(&mut packets);
         self.resends.borrow_mut().pass(pass);
         packets
+    }
+
+    /// A packet of the last pass goes on its way.
+    pub(super) fn note_sent(&self, packet: &Packet) {
+        self.resends.borrow_mut().send(packet);
+    }
+
+    /// A packet arrives.
+    pub(super) fn deliver(&self, packet: Packet) {
+        self.resends.borrow_mut().hear(&packet);
+        self.guard.deliver(packet);
+    }
+
+    /// In which pass one of them may send again, at the earliest.
+    pub(super) fn next_resend(&self) -> Option<u64> {
+        self.resends.borrow_mut().next()
+    }
+
+    /// Nothing is sent again to a host any more, nor by it.
+    pub(super) fn forget(&self, host: Ipv4Addr) {
+        self.resends.borrow_mut().forget(host);
     }
 
     /// What they have sent too early: before they were to.
